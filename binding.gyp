@@ -1,0 +1,48 @@
+{
+  # `native_tests=1` (set by native/build.mjs --tests) adds the C++ test program. The Debug configuration is the
+  # sanitized twin: address and undefined-behaviour checks, any report ends the process.
+  'variables': { 'native_tests%': 0 },
+  'target_defaults': {
+    'include_dirs': ['native'],
+    'cflags': ['-Wall', '-Wextra', '-Werror', '-Wshadow', '-Wno-unused-parameter', '-fvisibility=hidden', '-fPIC'],
+    'cflags_cc!': ['-std=gnu++17', '-std=gnu++20', '-fexceptions'],
+    'cflags_cc': ['-std=c++20', '-fno-exceptions', '-fno-rtti'],
+    'configurations': {
+      'Release': { 'cflags': ['-O3', '-g1'] },
+      'Debug': {
+        'cflags!': ['-O0'],
+        'cflags': ['-O1', '-g', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+        'ldflags': ['-fsanitize=address,undefined'],
+      },
+    },
+  },
+  'targets': [
+    {
+      'target_name': 'twill_core',
+      'type': 'static_library',
+      'sources': [
+        '<!@(find native -name "*.cc" -not -path "native/binding/*" -not -path "native/test/*" | sort)',
+      ],
+    },
+    {
+      'target_name': 'twill',
+      'dependencies': ['twill_core'],
+      'sources': ['<!@(find native/binding -name "*.cc" | sort)'],
+      'include_dirs': ['<!@(node -p "require(\'node-addon-api\').include_dir")'],
+      'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS'],
+    },
+  ],
+  'conditions': [
+    ['native_tests==1', {
+      'targets': [
+        {
+          'target_name': 'twill_native_tests',
+          'type': 'executable',
+          'dependencies': ['twill_core'],
+          'sources': ['<!@(find test/native -name "*.cc" | sort)'],
+          'ldflags': ['-pthread'],
+        },
+      ],
+    }],
+  ],
+}

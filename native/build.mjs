@@ -1,0 +1,56 @@
+// Builds the addon with node-gyp: `node native/build.mjs [--tests] [--sanitize]`.
+// --tests also builds the C++ test program; --sanitize builds both with address and undefined-behaviour checks
+// into build/Debug, beside the ordinary build/Release.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, statSync, writeFileSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const tests = process.argv.includes('--tests');
+const sanitize = process.argv.includes('--sanitize');
+const gyp = createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js');
+
+// A Node installation that brings its own headers needs no download.
+const prefix = join(dirname(process.execPath), '..');
+const headers = existsSync(join(prefix, 'include/node/node_api.h')) ? [`--nodedir=${prefix}`] : [];
+
+function run(...args) {
+  const env = { ...process.env };
+  delete env['MAKEFLAGS'];
+  const done = spawnSync(process.execPath, [gyp, ...args, ...headers, '--loglevel=warn'], {
+    cwd: root,
+    env,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
+  if (done.status === 0) return;
+  process.stderr.write(done.stdout ?? '');
+  process.stderr.write(done.stderr ?? '');
+  process.stderr.write(`native build failed: node-gyp ${args.join(' ')} (needs a C++20 compiler, make and python3)\n`);
+  process.exit(1);
+}
+
+// gyp lists the sources when it configures: do that again when a file came or went, or a setting changed.
+function sources(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true })
+    .map((name) => join(folder, String(name)))
+    .filter((path) => path.endsWith('.cc'));
+}
+const wanted = JSON.stringify({
+  tests,
+  node: process.version,
+  gyp: statSync(join(root, 'binding.gyp')).mtimeMs,
+  files: [...sources(join(root, 'native')), ...sources(join(root, 'test/native'))].sort(),
+});
+const stamp = join(root, 'build/.configured');
+const configured = existsSync(stamp) ? readFileSync(stamp, 'utf8') : '';
+const same = configured === wanted || configured === wanted.replace('"tests":false', '"tests":true');
+if (!same) {
+  run('configure', '--', `-Dnative_tests=${tests ? 1 : 0}`);
+  writeFileSync(stamp, wanted);
+}
+run('build', sanitize ? '--debug' : '--release', `--jobs=${availableParallelism()}`);

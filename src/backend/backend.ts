@@ -1,0 +1,45 @@
+/**
+ * A backend decides, from pure values, what our lease carries, which leases are peers of ours and how they are reached.
+ * It does nothing: the dataplane makes the wanted state so.
+ */
+import type { Json, Lease, LeaseAttributes } from '../lease/lease.js';
+import type { IpAddress, IpFamily } from '../net/ip.js';
+import type { MacAddress } from '../net/mac.js';
+import type { Prefix } from '../net/prefix.js';
+
+/** A row of the dataplane's peer table. Its identity is `subnet`. */
+export interface Peer {
+  readonly subnet: Prefix;
+  readonly endpoint: { readonly address: IpAddress; readonly port: number };
+  /** VTEP MAC, for VXLAN. */
+  readonly mac?: MacAddress;
+}
+
+/** What a lease becomes: rows for the table, or the reason why it is no peer of ours. */
+export type PeerDecision = { readonly peers: readonly Peer[] } | { readonly refused: string };
+
+export interface BackendNode {
+  readonly publicIp: IpAddress;
+  readonly publicIpv6: IpAddress | null;
+  /** Our VTEP MAC, for VXLAN. */
+  readonly mac?: MacAddress;
+}
+
+export interface Backend {
+  readonly type: string;
+  /** Which encapsulation the userspace plane speaks. */
+  readonly encap: 'udp' | 'vxlan';
+  /** UDP port of the cluster: 8285 or 8472 unless configured. */
+  readonly port: number;
+  readonly vni?: number;
+  /** The device's name as flannel gives it: `flannel.1`; `flannel%d` lets the kernel pick the number. */
+  readonly deviceName: string;
+  /** Bytes that the outer headers need over an underlay of this family. */
+  overheadBytes(underlay: IpFamily): number;
+  /** MTU of the device from that of the underlay interface. */
+  deviceMtu(externalMtu: number, underlay: IpFamily): number;
+  attributes(node: BackendNode): LeaseAttributes;
+  decide(lease: Lease): PeerDecision;
+}
+
+export type BackendConfig = { readonly type: string; readonly raw: { readonly [key: string]: Json } };

@@ -1,0 +1,207 @@
+/**
+ * The one typed door to the native addon. Nothing else in `src/` may load it. Addresses cross as bytes in network order
+ * (4 or 16), MACs as 6 bytes; C++ parses no text.
+ */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TwillError } from '../errors.js';
+
+/** Where the engine gets its overlay packets. */
+export type NativeOverlay =
+  | {
+      kind: 'tun';
+      /** Device name; `%d` lets the kernel choose the number. */
+      name: string;
+      mtu: number;
+      /** Keep the device when the process ends. */
+      persist: boolean;
+    }
+  | { kind: 'user' };
+
+export type NativeUnderlay =
+  | {
+      kind: 'udp';
+      /** Local address to bind, 4 or 16 bytes; all zero is the wildcard. */
+      bindAddress: Uint8Array;
+      /** Source address of what we send (the wildcard lets the kernel choose). Same family as bindAddress. */
+      sourceAddress: Uint8Array;
+      port: number;
+      /** Sockets with ports of their own to send flows from (VXLAN); 0 sends from `port`. */
+      sourcePorts: number;
+    }
+  | { kind: 'user' };
+
+export interface NativeEngineOptions {
+  encap: 'udp' | 'vxlan';
+  /** Port of the cluster, for the loop check. */
+  port: number;
+  vni: number;
+  /** Our VTEP MAC, 6 bytes (zero for udp). */
+  mac: Uint8Array;
+  /** Packets for these are ours: packed prefixes, 18 bytes each: family (4|6), length, 16 bytes of address. */
+  ownSubnets: Uint8Array;
+  /** Our own addresses, which must not appear as inner source: packed as ownSubnets (/32, /128). */
+  ownAddresses: Uint8Array;
+  /** Source of ICMP answers: packed as ownSubnets, one per family at most. */
+  icmpSources: Uint8Array;
+  /** Largest inner packet in bytes. */
+  innerMtu: number;
+  sourceCheck: boolean;
+  overlay: NativeOverlay;
+  underlays: NativeUnderlay[];
+  /** Native threads; 0: no thread, the caller drives with `step()`. */
+  workers: number;
+  /** Slots of each pool. */
+  poolSlots: number;
+}
+
+/** Counters of one direction: `received = delivered + sum(drops)` holds in every value returned. */
+export interface NativeDirection {
+  received: bigint;
+  receivedBytes: bigint;
+  delivered: bigint;
+  deliveredBytes: bigint;
+  /** Every drop reason by name. */
+  drops: Record<string, bigint>;
+}
+
+export interface NativeStats {
+  encap: NativeDirection;
+  decap: NativeDirection;
+  /** ICMP errors answered into the overlay. */
+  icmpSent: bigint;
+  icmpSuppressed: bigint;
+  /** Version of the peer table that new packets see. */
+  generation: number;
+  peers: number;
+  workers: number;
+  poolFree: number;
+  poolSlots: number;
+}
+
+/** What `trace` finds for one address. */
+export interface NativeTrace {
+  /** null where a peer was found. */
+  drop: string | null;
+  endpointAddress?: Uint8Array;
+  endpointPort?: number;
+  /** The cooked header in front of the inner packet, as bytes. */
+  header?: Uint8Array;
+}
+
+/** One published row, packed for `publish`: see engine/peer_ops.h for the layout (56 bytes). */
+export interface NativeEngine {
+  readonly deviceName: string;
+  readonly deviceIndex: number;
+  /** Applies packed operations as one change set and returns the new generation. */
+  publish(ops: Uint8Array): number;
+  stats(): NativeStats;
+  trace(address: Uint8Array): NativeTrace;
+  /** One sweep in both directions on an engine with `workers: 0`; packets moved. */
+  step(): number;
+  close(): void;
+}
+
+/** netlink: see native/netlink/. All calls are synchronous and throw TwillError. */
+export interface NativeLink {
+  index: number;
+  name: string;
+  kind: string;
+  mtu: number;
+  up: boolean;
+  mac: Uint8Array | null;
+  /** ifindex of the lower device, 0 where there is none. */
+  lower: number;
+  vxlan?: { vni: number; port: number; local: Uint8Array | null; learning: boolean };
+}
+export interface NativeAddress {
+  index: number;
+  address: Uint8Array;
+  prefixLength: number;
+  /** RT_SCOPE_*: 0 global, 253 link, 254 host. */
+  scope: number;
+  /** IFA_F_* flags. */
+  flags: number;
+}
+export interface NativeRoute {
+  /** Destination, null for the default route. */
+  destination: Uint8Array | null;
+  prefixLength: number;
+  family: 4 | 6;
+  gateway: Uint8Array | null;
+  /** Preferred source. */
+  source: Uint8Array | null;
+  index: number;
+  table: number;
+  priority: number;
+  /** RTN_*: 1 unicast, 2 local, 6 blackhole, 7 unreachable. */
+  type: number;
+  /** RTPROT_*. */
+  protocol: number;
+  scope: number;
+}
+export interface NativeVxlanSpec {
+  name: string;
+  vni: number;
+  port: number;
+  lower: number;
+  local: Uint8Array | null;
+  mac: Uint8Array | null;
+  mtu: number;
+  learning: boolean;
+}
+export type NativeNetlinkEvent = { kind: 'link' | 'address' | 'route'; removed: boolean; index: number };
+
+export interface NativeNetlink {
+  links(): NativeLink[];
+  linkSet(index: number, change: { mtu?: number; up?: boolean; txQueueLength?: number; name?: string }): void;
+  linkDelete(index: number): void;
+  vxlanAdd(spec: NativeVxlanSpec): number;
+  addresses(): NativeAddress[];
+  addressAdd(index: number, address: Uint8Array, prefixLength: number): void;
+  addressDelete(index: number, address: Uint8Array, prefixLength: number): void;
+  routes(family: 4 | 6): NativeRoute[];
+  /** Adds or replaces; `gateway` may be null; `onlink` accepts a gateway outside every connected prefix. */
+  routeReplace(route: {
+    destination: Uint8Array;
+    prefixLength: number;
+    index: number;
+    gateway: Uint8Array | null;
+    source: Uint8Array | null;
+    onlink: boolean;
+  }): void;
+  routeDelete(route: { destination: Uint8Array; prefixLength: number; index: number }): void;
+  /** The kernel's answer to "how do you reach this address". */
+  routeGet(destination: Uint8Array): NativeRoute;
+  neighbourReplace(index: number, address: Uint8Array, mac: Uint8Array): void;
+  fdbReplace(index: number, mac: Uint8Array, destination: Uint8Array): void;
+  /** Calls back after changes (coalesced); `stop()` ends it. Keeps no process alive by itself. */
+  watch(onEvents: (events: NativeNetlinkEvent[]) => void): { stop(): void };
+}
+
+export interface NativeAddon {
+  readonly version: string;
+  openEngine(options: NativeEngineOptions): NativeEngine;
+  readonly netlink: NativeNetlink;
+}
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
+let loaded: NativeAddon | undefined;
+
+/** Loads the addon once. Throws ERR_TWILL_NATIVE naming platform and remedy where it is not there. */
+export function loadNative(): NativeAddon {
+  if (loaded) return loaded;
+  const load = createRequire(import.meta.url)('node-gyp-build') as (directory: string) => NativeAddon;
+  try {
+    loaded = load(root);
+  } catch (cause) {
+    throw new TwillError(
+      'ERR_TWILL_NATIVE',
+      `the native addon for ${process.platform}-${process.arch} (Node ${process.version}) does not load: ` +
+        'run "npm run build" in the package (needs a C++20 compiler, make and python3)',
+      { cause },
+    );
+  }
+  return loaded;
+}
