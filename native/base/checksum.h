@@ -1,0 +1,34 @@
+// The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace twill {
+
+// One's-complement sum of `len` bytes added to `initial`, folded to 16 bits,
+// in host order as if the bytes were big-endian 16-bit words (an odd last byte
+// is the high half of its word). Not complemented.
+uint16_t ChecksumSum(const uint8_t* data, size_t len, uint32_t initial = 0);
+
+// The value of a checksum field over `len` bytes whose field is zero.
+inline uint16_t Checksum(const uint8_t* data, size_t len, uint32_t initial = 0) {
+  return static_cast<uint16_t>(~ChecksumSum(data, len, initial));
+}
+
+// RFC 1624 equation 3: the new field after a 16-bit word changed.
+constexpr uint16_t ChecksumUpdate(uint16_t field, uint16_t before, uint16_t after) {
+  uint32_t sum = static_cast<uint16_t>(~field) + static_cast<uint16_t>(~before) + after;
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(~sum);
+}
+
+// The increment after a byte in the high half of a header word fell by one, as
+// the kernel and flannel do for a TTL decrement.
+constexpr uint16_t ChecksumAfterTtlDecrement(uint16_t field) {
+  uint32_t sum = field + 0x0100u;
+  return static_cast<uint16_t>(sum + (sum >> 16));
+}
+
+}  // namespace twill

@@ -1,0 +1,54 @@
+#include "buffer/pool.h"
+
+#include <sys/mman.h>
+
+#include <cstring>
+
+namespace twill {
+
+namespace {
+constexpr size_t kSlotAlign = 64;  // cache line
+}
+
+Result<std::unique_ptr<Pool>> Pool::Open(uint32_t slots, size_t packet_bytes) {
+  size_t stride = (kHeadroomBytes + packet_bytes + kSlotAlign - 1) / kSlotAlign * kSlotAlign;
+  void* slab = mmap(nullptr, slots * stride, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (slab == MAP_FAILED) {
+    return Error::System("ERR_TWILL_POOL", "mmap", errno,
+                         "cannot map a buffer pool of " + std::to_string(slots * stride) + " bytes");
+  }
+  return std::unique_ptr<Pool>(new Pool(static_cast<uint8_t*>(slab), slots, stride, packet_bytes));
+}
+
+Pool::Pool(uint8_t* slab, uint32_t slots, size_t stride, size_t packet_bytes)
+    : slab_(slab),
+      slots_(slots),
+      stride_(stride),
+      packet_bytes_(packet_bytes),
+      free_(new uint32_t[slots]),
+      free_count_(slots) {
+  for (uint32_t i = 0; i < slots; i++) free_[i] = slots - 1 - i;
+}
+
+Pool::~Pool() { munmap(slab_, slab_bytes()); }
+
+size_t Pool::Take(uint32_t* out, size_t want) {
+  Lock();
+  uint32_t have = free_count_.load(std::memory_order_relaxed);
+  size_t taken = want < have ? want : have;
+  for (size_t i = 0; i < taken; i++) out[i] = free_[have - 1 - i];
+  free_count_.store(have - static_cast<uint32_t>(taken), std::memory_order_relaxed);
+  Unlock();
+  return taken;
+}
+
+void Pool::Give(const uint32_t* slots, size_t count) {
+  if (count == 0) return;
+  Lock();
+  uint32_t have = free_count_.load(std::memory_order_relaxed);
+  std::memcpy(&free_[have], slots, count * sizeof *slots);
+  free_count_.store(have + static_cast<uint32_t>(count), std::memory_order_relaxed);
+  Unlock();
+}
+
+}  // namespace twill
