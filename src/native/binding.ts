@@ -58,20 +58,20 @@ export interface NativeEngineOptions {
 
 /** Counters of one direction: `received = delivered + sum(drops)` holds in every value returned. */
 export interface NativeDirection {
-  received: bigint;
-  receivedBytes: bigint;
-  delivered: bigint;
-  deliveredBytes: bigint;
+  received: number;
+  receivedBytes: number;
+  delivered: number;
+  deliveredBytes: number;
   /** Every drop reason by name. */
-  drops: Record<string, bigint>;
+  drops: Record<string, number>;
 }
 
 export interface NativeStats {
   encap: NativeDirection;
   decap: NativeDirection;
   /** ICMP errors answered into the overlay. */
-  icmpSent: bigint;
-  icmpSuppressed: bigint;
+  icmpSent: number;
+  icmpSuppressed: number;
   /** Version of the peer table that new packets see. */
   generation: number;
   peers: number;

@@ -1,0 +1,58 @@
+/**
+ * What the agent asks of a dataplane: make the wanted peers so, and tell what is going on. The userspace plane (our
+ * engine) is one; planes of the kernel are others.
+ */
+import type { Peer } from '../backend/backend.js';
+import type { IpAddress } from '../net/ip.js';
+
+/**
+ * Packets of one direction since open. `received = delivered + sum of drops` holds in every value returned.
+ * Counts are exact up to 2^53.
+ */
+export interface DirectionStats {
+  readonly received: number;
+  readonly receivedBytes: number;
+  readonly delivered: number;
+  readonly deliveredBytes: number;
+  /** Every drop reason of this direction by name, zero ones too. */
+  readonly drops: Readonly<Record<string, number>>;
+}
+
+export interface PlaneStats {
+  /** Overlay to underlay. Bytes are those of inner packets. */
+  readonly encap: DirectionStats;
+  /** Underlay to overlay. Bytes received are those of datagrams, bytes delivered those of inner packets. */
+  readonly decap: DirectionStats;
+  /** ICMP errors answered into the overlay, and those held back by the rate limit. */
+  readonly icmpSent: number;
+  readonly icmpSuppressed: number;
+  /** Version of the peer table that new packets see; each change of peers raises it by one. */
+  readonly generation: number;
+  readonly peers: number;
+  readonly workers: number;
+  readonly poolFree: number;
+  readonly poolSlots: number;
+}
+
+/** What would happen to a packet from this node to one address. */
+export type PlaneTrace =
+  | {
+      readonly drop: null;
+      readonly endpoint: { readonly address: IpAddress; readonly port: number };
+      /** The bytes in front of the inner packet inside the UDP payload; empty for flannel's udp. */
+      readonly header: Uint8Array;
+      readonly mtuBytes: number;
+    }
+  | { readonly drop: string; readonly mtuBytes: number };
+
+export interface Plane {
+  readonly deviceName: string;
+  /** Largest inner packet in bytes. */
+  readonly mtuBytes: number;
+  /** Makes the peer table equal to `wanted` in one step (packets see it before or after, never half); the generation. */
+  setPeers(wanted: readonly Peer[]): number;
+  stats(): PlaneStats;
+  trace(destination: IpAddress): PlaneTrace;
+  /** Stops forwarding, removes what was made. A second call does nothing. */
+  close(): void;
+}
