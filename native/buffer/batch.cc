@@ -18,7 +18,9 @@ void Batch::Truncate(size_t count) {
   if (count >= count_) return;
   std::array<uint32_t, kBatchMax> slots;
   size_t n = 0;
-  for (size_t i = count; i < count_; i++) slots[n++] = packets_[i].slot;
+  for (size_t i = count; i < count_; i++) {
+    if (packets_[i].slot != kNoSlot) slots[n++] = packets_[i].slot;
+  }
   pool_->Give(slots.data(), n);
   count_ = count;
 }
@@ -30,13 +32,12 @@ void Batch::RemoveDropped(Tally& tally) {
     Packet& p = packets_[i];
     if (p.drop != DropReason::kNone) {
       tally.Drop(p.drop);
-      slots[dropped++] = p.slot;
+      if (p.slot != kNoSlot) slots[dropped++] = p.slot;
     } else {
       if (kept != i) packets_[kept] = p;
       kept++;
     }
   }
-  if (dropped == 0) return;
   pool_->Give(slots.data(), dropped);
   count_ = kept;
 }

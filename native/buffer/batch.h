@@ -19,6 +19,10 @@ struct Packet {
   uint32_t len = 0;
   uint32_t slot = 0;
   uint32_t flow_hash = 0;
+  // Where a transport checksum is still to be finished, as virtio says it: sum from
+  // `csum_start` to the end, store at `csum_start + csum_offset`. 0: nothing to finish.
+  uint16_t csum_start = 0;
+  uint16_t csum_offset = 0;
   uint8_t tos = 0;         // outer TOS / traffic class: received or to be sent
   bool truncated = false;  // longer than the slot when it was received
   DropReason drop = DropReason::kNone;
@@ -36,6 +40,9 @@ struct Packet {
 };
 
 inline constexpr size_t kBatchMax = 64;
+
+// In place of a slot number: the slot belongs to someone else now.
+inline constexpr uint32_t kNoSlot = 0xffffffff;
 
 class Batch {
  public:
@@ -63,9 +70,6 @@ class Batch {
 
   // Hands a packet over to this batch; the caller no longer owns the slot.
   void Adopt(const Packet& packet) { packets_[count_++] = packet; }
-
-  // Gives up all packets without returning their slots: someone else owns them now.
-  void Release() { count_ = 0; }
 
   // Gives back the slots of packets marked with a drop reason, counts each in
   // `tally`, and closes the ranks in order.
