@@ -1,0 +1,68 @@
+// The underlay: UDP sockets of one family.
+//
+//   receive  one socket per worker on the cluster's port (SO_REUSEPORT when several)
+//   send     either that same socket (flannel's udp), or a bank of sockets with
+//            ports of their own that all workers share, chosen by flow hash (VXLAN):
+//            a flow keeps its socket and so its order, and receivers can spread flows
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <memory>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "port/port.h"
+
+namespace twill {
+
+struct UdpConfig {
+  IpAddr bind_address;    // what we receive on; unspecified: every local address
+  IpAddr source_address;  // of what we send; unspecified: the kernel chooses
+  uint16_t port = 0;
+  size_t source_ports = 0;  // size of the bank; 0: send from `port`
+};
+
+using SourceBank = std::vector<Fd>;
+
+// The sockets of one family for all workers.
+struct UdpSockets {
+  uint8_t family = 0;
+  std::vector<Fd> receivers;  // one per worker
+  std::shared_ptr<const SourceBank> bank;
+};
+
+Result<UdpSockets> OpenUdp(const UdpConfig& config, size_t workers);
+
+class UdpPort final : public Port {
+ public:
+  UdpPort(Fd receiver, std::shared_ptr<const SourceBank> bank, uint8_t family);
+
+  size_t Recv(Batch& batch) override;
+  void Send(Batch& batch) override;
+  int poll_fd() const override { return receiver_.get(); }
+  uint8_t family() const override { return family_; }
+
+ private:
+  // A traffic class in a control message, sent or received.
+  static constexpr size_t kControlBytes = CMSG_SPACE(sizeof(int)) + 40;
+  struct Message {
+    sockaddr_in6 address;  // large enough for either family
+    iovec io;
+    alignas(cmsghdr) uint8_t control[kControlBytes];
+  };
+
+  void Prepare(size_t i, Packet& packet);
+  void Flush(int fd, Packet* const* packets, size_t count);
+  int SocketFor(const Packet& packet) const;
+
+  Fd receiver_;
+  std::shared_ptr<const SourceBank> bank_;
+  uint8_t family_;
+  std::array<mmsghdr, kBatchMax> headers_{};
+  std::array<Message, kBatchMax> messages_{};
+};
+
+}  // namespace twill
