@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/if_tun.h>
-#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -15,8 +14,18 @@ namespace {
 
 // Every packet to or from the device has a virtio header in front: with it the
 // kernel finishes checksums and cuts super-packets for us (virtio 1.2, 5.1.6).
-using VirtioHeader = virtio_net_hdr;
+// Declared here because <linux/virtio_net.h> is not C++. Fields in host order.
+struct VirtioHeader {
+  uint8_t flags = 0;
+  uint8_t gso_type = 0;
+  uint16_t hdr_len = 0;
+  uint16_t gso_size = 0;
+  uint16_t csum_start = 0;
+  uint16_t csum_offset = 0;
+};
 static_assert(sizeof(VirtioHeader) == 10 && sizeof(VirtioHeader) <= kHeadroomBytes);
+constexpr uint8_t kNeedsChecksum = 1;            // VIRTIO_NET_HDR_F_NEEDS_CSUM
+constexpr uint8_t kGsoTcpV4 = 1, kGsoTcpV6 = 4;  // VIRTIO_NET_HDR_GSO_*
 
 Error OpenError(int sys_errno) {
   switch (sys_errno) {
@@ -117,7 +126,7 @@ void TunPort::Send(Batch& batch) {
 DropReason TunPort::Write(Packet& packet) const {
   VirtioHeader header{};
   if (packet.csum_start != 0) {
-    header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+    header.flags = kNeedsChecksum;
     header.csum_start = packet.csum_start;
     header.csum_offset = packet.csum_offset;
     // A TCP super-packet from a kernel peer on veth: hand it on as one.
@@ -126,7 +135,7 @@ DropReason TunPort::Write(Packet& packet) const {
       const uint8_t* transport = packet.data + packet.csum_start;
       size_t headers = packet.csum_start + static_cast<size_t>(transport[12] >> 4) * 4;
       if (headers < mtu_bytes_ && headers < packet.len) {
-        header.gso_type = packet.data[0] >> 4 == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
+        header.gso_type = packet.data[0] >> 4 == 4 ? kGsoTcpV4 : kGsoTcpV6;
         header.hdr_len = static_cast<uint16_t>(headers);
         header.gso_size = static_cast<uint16_t>(mtu_bytes_ - headers);
       }

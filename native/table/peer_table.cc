@@ -37,7 +37,11 @@ bool PeerTable::Delete(const IpPrefix& subnet) {
   return true;
 }
 
-void PeerTable::Clear() { *this = PeerTable(seed_); }
+void PeerTable::Clear() {
+  uint64_t kept = generation;
+  *this = PeerTable(seed_);
+  generation = kept;
+}
 
 bool PeerTable::IsEndpoint(const IpAddr& outer) const {
   if (endpoints_.empty()) return false;

@@ -1,0 +1,132 @@
+#include "engine/engine.h"
+
+#include <sys/random.h>
+
+namespace twill {
+
+namespace {
+
+uint64_t RandomSeed() {
+  uint64_t seed = 0;
+  if (getrandom(&seed, sizeof seed, 0) != static_cast<ssize_t>(sizeof seed)) {
+    seed = reinterpret_cast<uintptr_t>(&seed);
+  }
+  return seed;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::Open(EngineConfig config) {
+  std::unique_ptr<Engine> engine(new Engine(std::move(config)));
+  auto opened = engine->OpenParts();
+  if (!opened) return opened.error();
+  for (auto& worker : engine->workers_) {
+    if (engine->config_.workers == 0) break;
+    auto started = worker->Start();
+    if (!started) return started.error();
+  }
+  return engine;
+}
+
+Result<> Engine::OpenParts() {
+  size_t queues = config_.workers == 0 ? 1 : config_.workers;
+  config_.tunnel.encap = config_.encap;
+  auto tunnel = MakeTunnel(config_.tunnel);
+  if (!tunnel) return tunnel.error();
+  tunnel_ = std::move(*tunnel);
+  auto pool = Pool::Open(config_.pool_slots, kPacketBytes);
+  if (!pool) return pool.error();
+  pool_ = std::move(*pool);
+  mailbox_ = std::make_unique<Mailbox>(RandomSeed(), queues);
+
+  // Sockets first: a port in use is found before a device appears.
+  std::vector<UdpSockets> sockets;
+  for (const UdpConfig& udp : config_.underlays) {
+    auto opened = OpenUdp(udp, queues);
+    if (!opened) return opened.error();
+    sockets.push_back(std::move(*opened));
+  }
+  TunDevice tun;
+  if (!config_.overlay_user) {
+    auto opened = OpenTun(config_.device_name, queues, config_.device_persist);
+    if (!opened) return opened.error();
+    tun = std::move(*opened);
+    device_name_ = tun.name;
+    device_index_ = tun.index;
+  } else {
+    overlay_channel_ = std::make_shared<UserChannel>(*pool_);
+  }
+  if (config_.underlay_user) underlay_channel_ = std::make_shared<UserChannel>(*pool_);
+
+  uint32_t flow_seed = static_cast<uint32_t>(RandomSeed());
+  tracer_ = tunnel_->NewEncapPath(config_.node, flow_seed);
+  for (size_t i = 0; i < queues; i++) {
+    Worker::Parts parts;
+    parts.index = i;
+    parts.mailbox = mailbox_.get();
+    parts.pool = pool_.get();
+    parts.encap = tunnel_->NewEncapPath(config_.node, flow_seed);
+    parts.decap = tunnel_->NewDecapPath(config_.node);
+    if (config_.overlay_user) {
+      parts.overlay = std::make_unique<UserPort>(overlay_channel_);
+    } else {
+      parts.overlay = std::make_unique<TunPort>(std::move(tun.queues[i]), config_.node.inner_mtu_bytes);
+    }
+    for (UdpSockets& s : sockets) {
+      parts.underlays.push_back(std::make_unique<UdpPort>(std::move(s.receivers[i]), s.bank, s.family));
+    }
+    if (config_.underlay_user) parts.underlays.push_back(std::make_unique<UserPort>(underlay_channel_));
+    workers_.push_back(std::make_unique<Worker>(std::move(parts)));
+  }
+  return Unit{};
+}
+
+Result<uint64_t> Engine::Publish(std::span<const uint8_t> bytes) {
+  auto ops = ParsePeerOps(bytes);
+  if (!ops) return ops.error();
+  for (PeerOp& op : *ops) {
+    if (op.kind == PeerOp::Kind::kSet) tunnel_->Cook(op.mac, op.row);
+  }
+  return mailbox_->Publish(*ops);
+}
+
+EngineStats Engine::Stats() const {
+  if (closed_) return last_;
+  EngineStats stats;
+  for (const auto& worker : workers_) {
+    stats.encap.Add(worker->encap_counters.Read());
+    stats.decap.Add(worker->decap_counters.Read());
+  }
+  stats.generation = mailbox_->current().generation;
+  stats.peers = mailbox_->current().size();
+  stats.workers = config_.workers;
+  stats.pool_free = pool_->free();
+  stats.pool_slots = pool_->slots();
+  return stats;
+}
+
+TraceResult Engine::Trace(const IpAddr& destination) const {
+  TraceResult result;
+  const Peer* peer = nullptr;
+  result.drop = tracer_->Trace(mailbox_->current(), destination, peer);
+  if (peer != nullptr) result.peer = *peer;
+  return result;
+}
+
+size_t Engine::Step() {
+  size_t moved = 0;
+  if (config_.workers == 0 && !closed_) {
+    for (auto& worker : workers_) moved += worker->Step();
+  }
+  return moved;
+}
+
+void Engine::Close() {
+  if (closed_) return;
+  for (auto& worker : workers_) worker->Stop();
+  if (mailbox_ && pool_) last_ = Stats();
+  closed_ = true;
+  workers_.clear();
+}
+
+}  // namespace twill

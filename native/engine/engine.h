@@ -1,0 +1,87 @@
+// One overlay dataplane: its pool, peer table, ports and workers. A process may
+// hold several; nothing here is shared between them.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/mailbox.h"
+#include "engine/worker.h"
+#include "path/node_identity.h"
+#include "path/tunnel.h"
+#include "port/tun.h"
+#include "port/udp.h"
+#include "port/user.h"
+
+namespace twill {
+
+struct EngineConfig {
+  std::string encap;
+  TunnelConfig tunnel;  // `tunnel.encap` views `encap`
+  NodeIdentity node;
+  // The overlay: a TUN device, or the program.
+  bool overlay_user = false;
+  std::string device_name;
+  bool device_persist = false;
+  // The underlay: sockets, or the program.
+  bool underlay_user = false;
+  std::vector<UdpConfig> underlays;
+  size_t workers = 1;  // 0: no thread; the caller steps
+  uint32_t pool_slots = 1024;
+};
+
+struct EngineStats {
+  Tally encap, decap;
+  uint64_t generation = 0;
+  size_t peers = 0;
+  size_t workers = 0;
+  uint32_t pool_free = 0, pool_slots = 0;
+};
+
+struct TraceResult {
+  DropReason drop = DropReason::kNone;
+  Peer peer;
+};
+
+class Engine {
+ public:
+  // Largest inner packet or datagram: what IP's 16-bit length can say, and a header.
+  static constexpr size_t kPacketBytes = 65535 + kCookedBytes;
+
+  static Result<std::unique_ptr<Engine>> Open(EngineConfig config);
+  ~Engine() { Close(); }
+
+  Result<uint64_t> Publish(std::span<const uint8_t> ops);
+  EngineStats Stats() const;
+  TraceResult Trace(const IpAddr& destination) const;
+  size_t Step();
+  // Stops the workers and closes the ports. Calls after it find an engine without workers.
+  void Close();
+
+  const std::string& device_name() const { return device_name_; }
+  int device_index() const { return device_index_; }
+  Pool& pool() { return *pool_; }
+  UserChannel* overlay_channel() { return overlay_channel_.get(); }
+  UserChannel* underlay_channel() { return underlay_channel_.get(); }
+
+ private:
+  explicit Engine(EngineConfig config) : config_(std::move(config)) {}
+  Result<> OpenParts();
+
+  EngineConfig config_;
+  std::string device_name_;
+  int device_index_ = 0;
+  std::unique_ptr<Pool> pool_;  // outlives everything that holds slots
+  std::unique_ptr<Mailbox> mailbox_;
+  std::unique_ptr<Tunnel> tunnel_;
+  std::unique_ptr<EncapPath> tracer_;
+  std::shared_ptr<UserChannel> overlay_channel_, underlay_channel_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  EngineStats last_;  // what Close found
+  bool closed_ = false;
+};
+
+}  // namespace twill

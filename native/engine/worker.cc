@@ -1,0 +1,145 @@
+#include "engine/worker.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+
+#include "base/clock.h"
+
+namespace twill {
+
+namespace {
+
+// A descriptor that reports an error is left alone for this long: a TUN that is down
+// or gone must not make the worker spin.
+constexpr int kTroubleMs = 100;
+
+// Counts what a Send did: marked packets by reason, the others as delivered.
+void CountSent(Batch& batch, Tally& tally) {
+  for (const Packet& p : batch) {
+    if (p.drop != DropReason::kNone) continue;
+    tally.delivered++;
+    tally.delivered_bytes += p.len;
+  }
+  batch.RemoveDropped(tally);
+}
+
+void CountReceived(const Batch& batch, Tally& tally) {
+  tally.received += batch.size();
+  for (size_t i = 0; i < batch.size(); i++) tally.received_bytes += batch[i].len;
+}
+
+}  // namespace
+
+Worker::Worker(Parts parts) : parts_(std::move(parts)), wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+
+Result<> Worker::Start() {
+  // The program's signals are for its own threads.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int failed = pthread_create(&thread_, nullptr, &Worker::Main, this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (failed != 0) return Error::System("ERR_TWILL_INTERNAL", "pthread_create", failed, "cannot start a worker");
+  pthread_setname_np(thread_, ("twill-" + std::to_string(parts_.index)).c_str());
+  running_ = true;
+  return Unit{};
+}
+
+void Worker::Stop() {
+  if (!running_) return;
+  stop_.store(true, std::memory_order_release);
+  eventfd_write(wake_.get(), 1);
+  pthread_join(thread_, nullptr);
+  running_ = false;
+}
+
+void* Worker::Main(void* self) {
+  static_cast<Worker*>(self)->Run();
+  return nullptr;
+}
+
+void Worker::Run() {
+  while (!stop_.load(std::memory_order_acquire)) {
+    if (Step() == 0) Await();
+  }
+}
+
+size_t Worker::Step() {
+  const PeerTable& table = parts_.mailbox->Adopt(parts_.index);
+  size_t moved = SweepOut(table, MonotonicNs());
+  for (auto& underlay : parts_.underlays) moved += SweepIn(table, *underlay);
+  if (moved == 0) parts_.mailbox->Leave(parts_.index);
+  return moved;
+}
+
+size_t Worker::SweepOut(const PeerTable& table, uint64_t now_ns) {
+  Batch batch(*parts_.pool), answers(*parts_.pool);
+  size_t received = parts_.overlay->Recv(batch);
+  if (received == 0) return 0;
+  Tally tally;
+  CountReceived(batch, tally);
+  parts_.encap->Run(table, batch, answers, now_ns, tally);
+  for (Packet& p : batch) {
+    if (!HasSocketFor(p)) p.drop = DropReason::kNoUnderlay;
+  }
+  batch.RemoveDropped(tally);
+  if (!batch.empty()) {
+    for (auto& underlay : parts_.underlays) underlay->Send(batch);
+    CountSent(batch, tally);
+  }
+  if (!answers.empty()) parts_.overlay->Send(answers);
+  encap_counters.Publish(tally);
+  return received;
+}
+
+size_t Worker::SweepIn(const PeerTable& table, Port& underlay) {
+  Batch batch(*parts_.pool);
+  size_t received = underlay.Recv(batch);
+  if (received == 0) return 0;
+  Tally tally;
+  CountReceived(batch, tally);
+  parts_.decap->Run(table, batch, tally);
+  if (!batch.empty()) {
+    parts_.overlay->Send(batch);
+    CountSent(batch, tally);
+  }
+  decap_counters.Publish(tally);
+  return received;
+}
+
+bool Worker::HasSocketFor(const Packet& packet) const {
+  for (const auto& underlay : parts_.underlays) {
+    if (underlay->family() == 0 || underlay->family() == packet.remote.address.family) return true;
+  }
+  return false;
+}
+
+// Sleeps until a descriptor is readable. One in trouble is skipped for a while.
+void Worker::Await() {
+  parts_.mailbox->Leave(parts_.index);
+  std::array<pollfd, 8> fds;
+  size_t n = 0;
+  fds[n++] = {wake_.get(), POLLIN, 0};
+  auto watch = [&](const Port& port) {
+    if (port.poll_fd() >= 0 && n < fds.size()) fds[n++] = {port.poll_fd(), POLLIN, 0};
+  };
+  watch(*parts_.overlay);
+  for (auto& underlay : parts_.underlays) watch(*underlay);
+  int timeout_ms = -1;
+  for (;;) {
+    int ready = poll(fds.data(), n, timeout_ms);
+    if (ready < 0) return;  // EINTR
+    bool readable = ready == 0;  // the time-out is over: look at all again
+    for (size_t i = 0; i < n; i++) {
+      if (fds[i].revents & POLLIN) readable = true;
+      if (fds[i].revents & (POLLERR | POLLHUP | POLLNVAL)) {
+        fds[i].fd = -1;
+        timeout_ms = kTroubleMs;
+      }
+    }
+    if (readable) return;
+  }
+}
+
+}  // namespace twill

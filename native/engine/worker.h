@@ -1,0 +1,59 @@
+// The only loop of the packet path. A worker carries a batch from one side to the
+// other before it takes the next (run to completion): no queue, no lock, no
+// allocation, no copy of a payload.
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "base/fd.h"
+#include "engine/mailbox.h"
+#include "path/tunnel.h"
+#include "port/port.h"
+
+namespace twill {
+
+class Worker {
+ public:
+  struct Parts {
+    size_t index = 0;
+    Mailbox* mailbox = nullptr;
+    Pool* pool = nullptr;
+    std::unique_ptr<Port> overlay;
+    std::vector<std::unique_ptr<Port>> underlays;
+    std::unique_ptr<EncapPath> encap;
+    std::unique_ptr<DecapPath> decap;
+  };
+
+  explicit Worker(Parts parts);
+  ~Worker() { Stop(); }
+
+  Result<> Start();
+  // Ends the thread after the batch in hand. Nothing is lost inside; a second call does nothing.
+  void Stop();
+
+  // One sweep in both directions; how many packets were received. Start's thread calls
+  // this; without a thread the caller does.
+  size_t Step();
+
+  Counters encap_counters, decap_counters;
+
+ private:
+  static void* Main(void* self);
+  void Run();
+  void Await();
+  size_t SweepOut(const PeerTable& table, uint64_t now_ns);
+  size_t SweepIn(const PeerTable& table, Port& underlay);
+  bool HasSocketFor(const Packet& packet) const;
+
+  Parts parts_;
+  Fd wake_;
+  pthread_t thread_{};
+  bool running_ = false;
+  std::atomic<bool> stop_{false};
+};
+
+}  // namespace twill
