@@ -1,0 +1,235 @@
+/**
+ * Our own lease: acquire it, renew it, and notice when it is gone.
+ *
+ * Everything is a compare-and-swap, so a step that raced with another node does nothing and is thought over again from a
+ * fresh listing. Of two overlapping claims the older stands; whoever finds his own to be the newer withdraws it.
+ * Identity is the public IP: a record that carries ours is ours, whoever wrote it.
+ */
+import type { NetConf } from '../config/net-conf.js';
+import { TwillError } from '../errors.js';
+import { chooseSubnets, compatible } from '../lease/allocate.js';
+import { decodeLease, encodeLeaseValue, leaseKey } from '../lease/codec.js';
+import type { Lease, LeaseAttributes, LeaseSubnets } from '../lease/lease.js';
+import type { Logger } from '../observe/log.js';
+import type { PutOptions, Store, StoreRecord, StoreSnapshot } from '../store/store.js';
+import { type Clock, retryDelayMs } from './clock.js';
+import { decoded, ended, olderClaim, overlap, ownRecords, sameNode, takenSubnets } from './lease-claims.js';
+
+export interface LeaseTerms {
+  readonly store: Store;
+  readonly netConf: NetConf;
+  readonly attributes: LeaseAttributes;
+  /** The subnet of an earlier run, from subnet.env. */
+  readonly previous: LeaseSubnets | null;
+  readonly ttlMs: number;
+  /** How long before its end a lease is renewed. Where the lease is too short for it: at half of its life. */
+  readonly renewMarginMs: number;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+/** Each lost race means that another node has won one, so even 100 nodes at once are through long before this. */
+const mostAttempts = 200;
+/** Longest single wait: timers stand still while a machine is suspended, wall clocks do not. */
+const longestWaitMs = 60_000;
+
+export class LeaseHolder {
+  readonly #terms: LeaseTerms;
+  #record: StoreRecord;
+  #lease: Lease;
+  #renewAtMs = 0;
+  #failures = 0;
+  #doubt = false;
+  #wake: () => void = () => {};
+  #foreignValue: string | null = null;
+
+  private constructor(terms: LeaseTerms, record: StoreRecord) {
+    this.#terms = terms;
+    this.#record = record;
+    this.#lease = decodeLease(record);
+    this.#plan();
+  }
+
+  /** Throws ERR_TWILL_OUT_OF_SUBNETS, ERR_TWILL_STORE, or what the codec says. */
+  static async acquire(terms: LeaseTerms, signal: AbortSignal): Promise<LeaseHolder> {
+    for (let attempt = 1; attempt <= mostAttempts && !signal.aborted; attempt++) {
+      const record = await acquireOnce(terms, signal);
+      if (record) return new LeaseHolder(terms, record);
+      terms.logger.debug({ attempt }, 'lost a race for a subnet, trying again');
+      await terms.clock.sleep(terms.random() * Math.min(5 * attempt, 250), signal);
+    }
+    if (signal.aborted) throw new TwillError('ERR_TWILL_CLOSED', 'stopped while a lease was being acquired');
+    const { description } = terms.store;
+    const why = `no subnet acquired in ${mostAttempts} attempts: other nodes keep taking them`;
+    throw new TwillError('ERR_TWILL_STORE', `${why}; look at the records in ${description}`);
+  }
+
+  get lease(): Lease {
+    return this.#lease;
+  }
+
+  /** A listing of the store: when our record is not in it as we left it, the keeper looks closer. */
+  observe(snapshot: StoreSnapshot): void {
+    const seen = snapshot.records.find(({ key }) => key === this.#record.key);
+    if (seen?.revision === this.#record.revision) return;
+    this.#doubt = true;
+    this.#wake();
+  }
+
+  /** Renews until `signal` aborts. Throws ERR_TWILL_LEASE_LOST when our subnet belongs to somebody else. */
+  async keep(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#wait(signal);
+      if (signal.aborted) return;
+      const { clock, logger, random } = this.#terms;
+      try {
+        if (this.#doubt) await this.#confirm();
+        if (clock.nowMs() >= this.#renewAtMs) await this.#renew();
+        this.#failures = 0;
+      } catch (error) {
+        if (error instanceof TwillError && error.code === 'ERR_TWILL_LEASE_LOST') throw error;
+        this.#failures += 1;
+        this.#doubt = true;
+        const retryInMs = Math.round(retryDelayMs(this.#failures, random));
+        logger.warn({ err: error, retryInMs }, `cannot keep lease ${this.#record.key}`);
+        await clock.sleep(retryInMs, signal);
+      }
+    }
+  }
+
+  async #wait(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#terms;
+    for (;;) {
+      const remainingMs = this.#renewAtMs - clock.nowMs();
+      if (signal.aborted || this.#doubt || remainingMs <= 0) return;
+      const woken = new AbortController();
+      this.#wake = () => woken.abort();
+      await clock.sleep(Math.min(remainingMs, longestWaitMs), AbortSignal.any([signal, woken.signal]));
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const { store, attributes, ttlMs, logger } = this.#terms;
+    const { key, revision } = this.#record;
+    const record = await store.replace(key, revision, encodeLeaseValue(attributes), { ttlMs });
+    if (!record) {
+      // Somebody has touched it: find out who, then renew what is ours.
+      await this.#confirm();
+      if (this.#record.revision === revision)
+        throw new TwillError('ERR_TWILL_STORE', `lease ${key} refuses renewal`);
+      return;
+    }
+    this.#adopt(record);
+    logger.info({ key }, `Lease renewed, new expiration: ${timeText(record)}`);
+  }
+
+  /** Asks the store afresh whether our record still is ours, and puts it back where it is gone. */
+  async #confirm(): Promise<void> {
+    const { store, attributes, clock, logger, ttlMs } = this.#terms;
+    const value = encodeLeaseValue(attributes);
+    for (let attempt = 0; attempt < 10; attempt++) {
+      this.#doubt = false; // before the listing: what is observed from here on counts again
+      const snapshot = await store.list();
+      const { key } = this.#record;
+      const there = snapshot.records.find((record) => record.key === key);
+      const claim = there && decoded(there);
+      if (there && claim && sameNode(claim.attributes, attributes) && !ended(there, clock.nowMs())) {
+        if (there.value !== value && there.value !== this.#foreignValue) {
+          logger.warn(
+            { key, value: there.value },
+            `lease ${key} was rewritten by another hand: it is put right when renewed`,
+          );
+          this.#foreignValue = there.value;
+        }
+        return this.#adopt(there);
+      }
+      if (there && claim && !sameNode(claim.attributes, attributes) && !ended(there, clock.nowMs())) {
+        throw lost(key, `it is now held by node ${claim.attributes.publicIp}`);
+      }
+      const rival = this.#rival(snapshot);
+      if (rival) throw lost(key, `lease ${rival} now covers it`);
+      // Gone, ended or damaged, and nobody else's.
+      const state = there ? (claim ? 'has ended' : 'is damaged') : 'was removed';
+      logger.warn({ key }, `lease ${key} ${state}: putting it back`);
+      const record = there
+        ? await store.replace(key, there.revision, value, { ttlMs })
+        : await store.create(key, value, { ttlMs });
+      if (record) return this.#adopt(record);
+    }
+    throw new TwillError('ERR_TWILL_STORE', `lease ${this.#record.key} keeps changing`);
+  }
+
+  /** The key of a live claim of another on our subnet. */
+  #rival(snapshot: StoreSnapshot): string | null {
+    const nowMs = this.#terms.clock.nowMs();
+    const rival = snapshot.records.find((record) => {
+      const lease = record.key === this.#record.key || ended(record, nowMs) ? null : decoded(record);
+      return lease !== null && overlap(lease.subnets, this.#lease.subnets);
+    });
+    return rival?.key ?? null;
+  }
+
+  #adopt(record: StoreRecord): void {
+    this.#record = record;
+    this.#lease = decodeLease(record);
+    this.#plan();
+  }
+
+  /** A reservation has no end, hence no renewal. Never more often than each second, whatever the store says. */
+  #plan(): void {
+    const { clock, renewMarginMs, ttlMs } = this.#terms;
+    const expiresAtMs = this.#record.expiresAtMs ?? Number.POSITIVE_INFINITY;
+    const wantedMs = expiresAtMs - Math.min(renewMarginMs, ttlMs / 2);
+    this.#renewAtMs = Math.max(wantedMs, clock.nowMs() + Math.min(1000, ttlMs / 4));
+  }
+}
+
+/** One attempt; null where a race was lost. */
+async function acquireOnce(terms: LeaseTerms, signal: AbortSignal): Promise<StoreRecord | null> {
+  const { store, netConf, attributes, clock, logger, ttlMs, random } = terms;
+  const snapshot = await store.list(signal);
+  const value = encodeLeaseValue(attributes);
+  const own = ownRecords(snapshot, attributes);
+  for (const { record, lease } of own) {
+    const rival = olderClaim(snapshot, record, clock.nowMs());
+    if (!rival && compatible(netConf, lease.subnets)) {
+      logger.info(
+        { key: record.key },
+        `Found lease (${record.key}) for current IP (${attributes.publicIp}), reusing`,
+      );
+      // A reservation stays one.
+      const options: PutOptions = record.expiresAtMs === undefined ? {} : { ttlMs };
+      return store.replace(record.key, record.revision, value, options);
+    }
+    const why = rival ? `overlaps the older ${rival.key}` : 'does not fit the network configuration';
+    logger.warn({ key: record.key }, `lease ${record.key} is ours but ${why}: removing it`);
+    if (!(await store.remove(record.key, record.revision))) return null;
+  }
+  const nowMs = clock.nowMs();
+  const taken = takenSubnets(snapshot, nowMs, new Set(own.map(({ record }) => record.key)));
+  const subnets = chooseSubnets(netConf, taken, terms.previous, random);
+  const key = leaseKey(subnets);
+  const old = snapshot.records.find((record) => record.key === key && ended(record, nowMs));
+  if (old) await store.remove(key, old.revision);
+  const record = await store.create(key, value, { ttlMs });
+  if (!record) return null;
+  // Keys of different shape may cover the same addresses, so a created key alone proves nothing.
+  const rival = olderClaim(await store.list(signal), record, clock.nowMs());
+  if (!rival) {
+    logger.info({ key }, `Allocated lease (${key}) to current node (${attributes.publicIp})`);
+    return record;
+  }
+  await store.remove(key, record.revision);
+  return null;
+}
+
+function lost(key: string, why: string): TwillError {
+  const fix = 'stop that node or give this one a public IP of its own, then start again';
+  return new TwillError('ERR_TWILL_LEASE_LOST', `our lease ${key} is lost: ${why}; ${fix}`);
+}
+
+function timeText(record: StoreRecord): string {
+  return record.expiresAtMs === undefined ? 'never' : new Date(record.expiresAtMs).toISOString();
+}

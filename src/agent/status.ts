@@ -1,0 +1,90 @@
+/** The agent's state as JSON, for `twill status` and `twill peers`. Pure. */
+import type { Backend, BackendNode } from '../backend/backend.js';
+import type { DirectionStats, Plane } from '../dataplane/plane.js';
+import type { Json, Lease, LeaseSubnets } from '../lease/lease.js';
+import type { PeerLease, PeerTable } from './peers.js';
+import type { Underlay } from './underlay.js';
+
+export interface StatusParts {
+  readonly version: string;
+  readonly underlay: Underlay;
+  readonly node: BackendNode;
+  readonly lease: Lease;
+  readonly plane: Plane;
+  readonly backend: Backend;
+  readonly storeDescription: string;
+  readonly peers: PeerTable;
+  readonly upMs: number;
+}
+
+export function statusJson(parts: StatusParts): { [key: string]: Json } {
+  const { backend, lease, node, peers, plane, underlay } = parts;
+  const stats = plane.stats();
+  return {
+    version: parts.version,
+    node: {
+      interface: underlay.interface,
+      publicIp: node.publicIp.toString(),
+      publicIpv6: node.publicIpv6?.toString() ?? null,
+      subnet: subnetText(lease.subnets),
+      leaseExpiresAt: timeText(lease.expiresAtMs),
+      device: plane.deviceName,
+      mtuBytes: plane.mtuBytes,
+    },
+    backend: {
+      type: backend.type,
+      port: backend.port,
+      ...(backend.vni !== undefined && { vni: backend.vni }),
+      ...(node.mac && { mac: node.mac.toString() }),
+    },
+    store: {
+      description: parts.storeDescription,
+      trouble: peers.trouble,
+      lastSnapshotAt: timeText(peers.lastSnapshotAtMs ?? undefined),
+    },
+    generation: stats.generation,
+    peers: stats.peers,
+    quarantined: peers.quarantined.map(({ key, reason }) => ({ key, reason })),
+    counters: {
+      encap: direction(stats.encap),
+      decap: direction(stats.decap),
+      icmpSent: stats.icmpSent,
+      icmpSuppressed: stats.icmpSuppressed,
+    },
+    identity: { encap: identityHolds(stats.encap), decap: identityHolds(stats.decap) },
+    pool: { free: stats.poolFree, slots: stats.poolSlots },
+    workers: stats.workers,
+    uptimeSeconds: Math.floor(parts.upMs / 1000),
+  };
+}
+
+/** One row for each row of the peer table. */
+export function peersJson(entries: readonly PeerLease[]): Json[] {
+  return entries.flatMap(({ lease, peers }) =>
+    peers.map((peer) => ({
+      key: lease.key,
+      subnet: peer.subnet.toString(),
+      endpoint: { address: peer.endpoint.address.toString(), port: peer.endpoint.port },
+      mac: peer.mac?.toString() ?? null,
+      expiresAt: timeText(lease.expiresAtMs),
+    })),
+  );
+}
+
+/** Every packet received is either delivered or dropped under a name. */
+export function identityHolds({ received, delivered, drops }: DirectionStats): boolean {
+  return received === delivered + Object.values(drops).reduce((sum, count) => sum + count, 0);
+}
+
+export function subnetText({ v4, v6 }: LeaseSubnets): string {
+  return [v4, v6].flatMap((subnet) => (subnet ? [subnet.toString()] : [])).join(' ');
+}
+
+function direction({ received, receivedBytes, delivered, deliveredBytes, drops }: DirectionStats): Json {
+  return { received, receivedBytes, delivered, deliveredBytes, drops: { ...drops } };
+}
+
+/** null: never. */
+function timeText(atMs: number | undefined): string | null {
+  return atMs === undefined ? null : new Date(atMs).toISOString();
+}

@@ -1,0 +1,51 @@
+/** What would happen to a packet from this node to one address, for people and programs. Pure. */
+import type { PlaneTrace } from '../dataplane/plane.js';
+import type { Json, LeaseSubnets } from '../lease/lease.js';
+import type { IpAddress } from '../net/ip.js';
+import { MacAddress } from '../net/mac.js';
+import type { PeerLease } from './peers.js';
+
+export function traceJson(
+  destination: IpAddress,
+  found: PlaneTrace,
+  entries: readonly PeerLease[],
+  ownSubnets: LeaseSubnets,
+): { [key: string]: Json } {
+  const isOurs = [ownSubnets.v4, ownSubnets.v6].some((subnet) => subnet?.contains(destination));
+  const base = { address: destination.toString(), ownSubnet: isOurs, mtuBytes: found.mtuBytes };
+  if (found.drop !== null) return { ...base, drop: found.drop, peer: null, endpoint: null, header: [] };
+  const rows = entries.flatMap(({ lease, peers }) => peers.map((peer) => ({ lease, peer })));
+  const row = rows
+    .filter(({ peer }) => peer.subnet.contains(destination))
+    .sort((a, b) => b.peer.subnet.length - a.peer.subnet.length)[0];
+  return {
+    ...base,
+    drop: null,
+    peer: row
+      ? { key: row.lease.key, subnet: row.peer.subnet.toString(), mac: row.peer.mac?.toString() ?? null }
+      : null,
+    endpoint: { address: found.endpoint.address.toString(), port: found.endpoint.port },
+    header: explainHeader(found.header),
+  };
+}
+
+/**
+ * The bytes between the outer UDP header and the inner packet, field by field. flannel's udp has none; VXLAN has 8
+ * (RFC 7348, section 5) and the 14 of an Ethernet header.
+ */
+export function explainHeader(header: Uint8Array): { bytes: string; meaning: string }[] {
+  const field = (start: number, end: number, meaning: string) => {
+    return { bytes: Buffer.from(header.subarray(start, end)).toString('hex'), meaning };
+  };
+  if (header.length === 0) return [];
+  if (header.length !== 22) return [field(0, header.length, 'header')];
+  const vni = Buffer.from(header).readUIntBE(4, 3);
+  const isIpv6 = header[20] === 0x86 && header[21] === 0xdd;
+  return [
+    field(0, 4, 'VXLAN flags: a VNI is given'),
+    field(4, 8, `VNI ${vni}`),
+    field(8, 14, `inner destination MAC ${MacAddress.fromBytes(header.subarray(8, 14))}`),
+    field(14, 20, `inner source MAC ${MacAddress.fromBytes(header.subarray(14, 20))}`),
+    field(20, 22, `EtherType ${isIpv6 ? 'IPv6' : 'IPv4'}`),
+  ];
+}

@@ -1,0 +1,40 @@
+#!/usr/bin/env node
+/** The executable: wires the process (signals, streams, exit code) to `dispatch`. */
+import { type CommandIo, exitCode } from './command.js';
+import { dispatch } from './dispatch.js';
+
+async function start(): Promise<never> {
+  const stopping = new AbortController();
+  const reloadListeners = new Set<() => void>();
+  for (const [signal, number] of [
+    ['SIGINT', 2],
+    ['SIGTERM', 15],
+    ['SIGHUP', 1],
+  ] as const) {
+    process.on(signal, () => {
+      if (signal === 'SIGHUP' && reloadListeners.size > 0) {
+        for (const listener of reloadListeners) listener();
+        return;
+      }
+      if (stopping.signal.aborted) process.exit(128 + number);
+      stopping.abort();
+    });
+  }
+  // `twill peers | head`: the reader has seen enough.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === 'EPIPE' ? exitCode.done : exitCode.failed);
+  });
+  const io: CommandIo = {
+    stdout: (line) => process.stdout.write(`${line}\n`),
+    stderr: (line) => process.stderr.write(`${line}\n`),
+    env: process.env,
+    signal: stopping.signal,
+    onReload: (listener) => {
+      reloadListeners.add(listener);
+      return () => reloadListeners.delete(listener);
+    },
+  };
+  process.exit(await dispatch(process.argv.slice(2), io));
+}
+
+void start();

@@ -1,0 +1,61 @@
+/** `twill run`: the agent in the foreground. */
+import { Agent } from '../agent/agent.js';
+import { runFlags, runOptions } from '../config/run-options.js';
+import { TwillError } from '../errors.js';
+import { createLogger } from '../observe/log.js';
+import { openStore } from '../store/open.js';
+import { type Command, type CommandIo, exitCode } from './command.js';
+import { usageText } from './control.js';
+
+export const runCommand: Command = {
+  name: 'run',
+  summary: 'run the agent of this node in the foreground',
+  usage: usageText(
+    'twill run [flags]',
+    [
+      'Takes a lease from the store, makes the overlay device, and carries packets to and from the peers that the store',
+      "names. Flags are flannel's where they mean the same, and each can come from the environment: TWILL_<NAME> or",
+      'FLANNELD_<NAME>, upper case, "_" for "-". Logs are JSON lines on standard error.',
+      '',
+      'SIGINT and SIGTERM stop it (a second one at once); SIGHUP reads the network configuration again.',
+    ],
+    runFlags,
+  ),
+  run: runAgent,
+};
+
+async function runAgent(argv: readonly string[], io: CommandIo): Promise<number> {
+  const options = runOptions([...argv], io.env);
+  const logger = createLogger({ level: options.logLevel });
+  const store = await openStore(options.store);
+  try {
+    const agent = await Agent.start(options, { store, logger, signal: io.signal });
+    const stop = () => {
+      logger.info('stopping on a signal');
+      void agent.stop();
+    };
+    if (io.signal.aborted) stop();
+    else io.signal.addEventListener('abort', stop, { once: true });
+    const forget = io.onReload?.(() => agent.reload());
+    try {
+      await agent.finished;
+    } finally {
+      forget?.();
+    }
+    return exitCode.done;
+  } catch (error) {
+    // A stop that was asked for during the start is no failure.
+    if (io.signal.aborted && isAbort(error)) return exitCode.done;
+    logger.fatal({ err: error }, (error as Error).message);
+    throw error;
+  } finally {
+    await store.close();
+  }
+}
+
+function isAbort(error: unknown): boolean {
+  return (
+    (error instanceof TwillError && error.code === 'ERR_TWILL_CLOSED') ||
+    (error as Error).name === 'AbortError'
+  );
+}

@@ -1,0 +1,91 @@
+/** `twill status`: how the agent on this node is doing. */
+import type { Json } from '../lease/lease.js';
+import { type Command, exitCode } from './command.js';
+import { answer, controlFlags, field, items, parseQuery, usageText } from './control.js';
+import { bytesText, durationText, printable, table } from './table.js';
+
+export const statusCommand: Command = {
+  name: 'status',
+  summary: 'show how the agent on this node is doing: lease, store, counters, quarantined records',
+  usage: usageText(
+    'twill status [flags]',
+    [
+      'Asks the running agent and prints its lease, its store, and where packets went. Zero drop counters are hidden;',
+      '--json has them all.',
+    ],
+    controlFlags,
+  ),
+  async run(argv, io) {
+    const query = parseQuery(argv, io, []);
+    await answer(query, io, 'status', null, (status) => renderStatus(status, Date.now()));
+    return exitCode.done;
+  },
+};
+
+export function renderStatus(status: Json, nowMs: number): string[] {
+  const text = (...path: string[]) => {
+    const value = field(status, ...path);
+    return value === undefined || value === null ? '-' : printable(String(value));
+  };
+  const has = (...path: string[]) => (field(status, ...path) ?? null) !== null;
+  const trouble = has('store', 'trouble') ? `TROUBLE: ${text('store', 'trouble')}` : 'well';
+  const snapshot = has('store', 'lastSnapshotAt')
+    ? `, last read ${ago(text('store', 'lastSnapshotAt'), nowMs)} ago`
+    : '';
+  const vxlan = has('backend', 'vni') ? `, VNI ${text('backend', 'vni')}, MAC ${text('backend', 'mac')}` : '';
+  const v6 = has('node', 'publicIpv6') ? ` ${text('node', 'publicIpv6')}` : '';
+  const end = has('node', 'leaseExpiresAt')
+    ? `ends ${text('node', 'leaseExpiresAt')}`
+    : 'never ends (reservation)';
+  const uptime = durationText(Number(field(status, 'uptimeSeconds') ?? 0) * 1000);
+  const lines = table(
+    [],
+    [
+      ['version', `${text('version')}, up ${uptime}`],
+      ['node', `${text('node', 'publicIp')}${v6} on ${text('node', 'interface')}`],
+      ['lease', `${text('node', 'subnet')}, ${end}`],
+      ['device', `${text('node', 'device')}, MTU ${text('node', 'mtuBytes')}`],
+      ['backend', `${text('backend', 'type')}, port ${text('backend', 'port')}${vxlan}`],
+      ['store', `${text('store', 'description')}: ${trouble}${snapshot}`],
+      ['peers', `${text('peers')}, generation ${text('generation')}`],
+      ['workers', `${text('workers')}, pool ${text('pool', 'free')} of ${text('pool', 'slots')} free`],
+      ['icmp', `${text('counters', 'icmpSent')} sent, ${text('counters', 'icmpSuppressed')} suppressed`],
+    ],
+  );
+  lines.push('', ...counterLines(status));
+  const quarantined = items(field(status, 'quarantined'));
+  if (quarantined.length > 0) {
+    lines.push('', `quarantined: ${quarantined.length}`);
+    lines.push(
+      ...quarantined.map((entry) => `  ${shown(field(entry, 'key'))}: ${shown(field(entry, 'reason'))}`),
+    );
+  }
+  return lines;
+}
+
+function counterLines(status: Json): string[] {
+  const rows: string[][] = [];
+  const drops: string[][] = [];
+  for (const direction of ['encap', 'decap']) {
+    const count = (name: string) => Number(field(status, 'counters', direction, name) ?? 0);
+    const named = Object.entries(field(status, 'counters', direction, 'drops') ?? {});
+    const dropped = named.reduce((sum, [, value]) => sum + Number(value), 0);
+    const exact = field(status, 'identity', direction) === true ? 'yes' : 'NO';
+    rows.push([
+      ...[direction, String(count('received')), bytesText(count('receivedBytes'))],
+      ...[String(count('delivered')), bytesText(count('deliveredBytes')), String(dropped), exact],
+    ]);
+    for (const [name, value] of named)
+      if (value !== 0) drops.push([`  ${direction}`, printable(name), String(value)]);
+  }
+  const header = ['packets', 'received', '', 'delivered', '', 'dropped', 'all accounted for'];
+  return [...table(header, rows), ...(drops.length > 0 ? ['', 'drops', ...table([], drops)] : [])];
+}
+
+function ago(text: string, nowMs: number): string {
+  return durationText(nowMs - Date.parse(text));
+}
+
+function shown(value: Json | undefined): string {
+  return printable(String(value ?? '-'));
+}
