@@ -1,0 +1,77 @@
+/** A CIDR prefix as an immutable value. Host bits are always zero. */
+import { TwillError } from '../errors.js';
+import { addressBits, IpAddress, type IpFamily } from './ip.js';
+
+export class Prefix {
+  readonly address: IpAddress;
+  readonly length: number;
+
+  private constructor(address: IpAddress, length: number) {
+    this.address = address;
+    this.length = length;
+  }
+
+  /** Masks off the host bits. Throws ERR_TWILL_ADDRESS where the length is out of range. */
+  static of(address: IpAddress, length: number): Prefix {
+    const bits = addressBits(address.family);
+    if (!Number.isInteger(length) || length < 0 || length > bits) {
+      throw new TwillError('ERR_TWILL_ADDRESS', `prefix length ${length} of ${address}: it must be 0 to ${bits}`);
+    }
+    const host = BigInt(bits - length);
+    return new Prefix(IpAddress.of(address.family, (address.value >> host) << host), length);
+  }
+
+  /** `10.0.0.1/16` is read as 10.0.0.0/16. Throws ERR_TWILL_ADDRESS. */
+  static parse(text: string): Prefix {
+    const prefix = Prefix.tryParse(text);
+    if (prefix) return prefix;
+    throw new TwillError(
+      'ERR_TWILL_ADDRESS',
+      `"${text.slice(0, 80)}" is not a prefix: write ADDRESS/LENGTH, for example 10.244.0.0/16`,
+    );
+  }
+
+  static tryParse(text: string): Prefix | null {
+    const match = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text);
+    const address = IpAddress.tryParse(match?.[1] ?? '');
+    const length = Number(match?.[2]);
+    if (!match || !address || length > addressBits(address.family)) return null;
+    return Prefix.of(address, length);
+  }
+
+  get family(): IpFamily {
+    return this.address.family;
+  }
+
+  get first(): IpAddress {
+    return this.address;
+  }
+
+  get last(): IpAddress {
+    const host = BigInt(addressBits(this.family) - this.length);
+    return IpAddress.of(this.family, this.address.value | ((1n << host) - 1n));
+  }
+
+  contains(other: IpAddress | Prefix): boolean {
+    if (other.family !== this.family) return false;
+    if (other instanceof Prefix) return other.length >= this.length && this.contains(other.address);
+    const host = BigInt(addressBits(this.family) - this.length);
+    return other.value >> host === this.address.value >> host;
+  }
+
+  overlaps(other: Prefix): boolean {
+    return this.contains(other) || other.contains(this);
+  }
+
+  equals(other: Prefix): boolean {
+    return this.length === other.length && this.address.equals(other.address);
+  }
+
+  compare(other: Prefix): number {
+    return this.address.compare(other.address) || this.length - other.length;
+  }
+
+  toString(): string {
+    return `${this.address}/${this.length}`;
+  }
+}
