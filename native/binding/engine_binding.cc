@@ -1,0 +1,223 @@
+#include "binding/engine_binding.h"
+
+#include <memory>
+
+#include "binding/js_error.h"
+#include "engine/engine.h"
+
+namespace twill {
+
+namespace {
+
+struct Bytes {
+  const uint8_t* data = nullptr;
+  size_t size = 0;
+};
+
+Bytes BytesOf(const Napi::Value& value) {
+  if (!value.IsTypedArray()) return {};
+  auto array = value.As<Napi::Uint8Array>();
+  return {array.Data(), array.ByteLength()};
+}
+
+bool AddressOf(const Napi::Value& value, IpAddr& out) {
+  Bytes b = BytesOf(value);
+  if (b.size != 4 && b.size != 16) return false;
+  out = b.size == 4 ? IpAddr::V4(b.data) : IpAddr::V6(b.data);
+  return true;
+}
+
+// Packed prefixes: family, length, 16 bytes of address.
+constexpr size_t kPackedPrefixBytes = 18;
+
+template <typename Visit>
+bool EachPrefix(const Napi::Value& value, Visit visit) {
+  Bytes b = BytesOf(value);
+  if (b.size % kPackedPrefixBytes != 0) return false;
+  for (size_t at = 0; at < b.size; at += kPackedPrefixBytes) {
+    const uint8_t* p = b.data + at;
+    if ((p[0] != 4 && p[0] != 6) || p[1] > (p[0] == 4 ? 32 : 128)) return false;
+    visit(IpPrefix{p[0] == 4 ? IpAddr::V4(p + 2) : IpAddr::V6(p + 2), p[1]});
+  }
+  return true;
+}
+
+uint32_t NumberOf(const Napi::Object& object, const char* key) {
+  Napi::Value value = object.Get(key);
+  return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0;
+}
+
+bool BooleanOf(const Napi::Object& object, const char* key) {
+  Napi::Value value = object.Get(key);
+  return value.IsBoolean() && value.As<Napi::Boolean>().Value();
+}
+
+std::string TextOf(const Napi::Object& object, const char* key) {
+  Napi::Value value = object.Get(key);
+  return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
+}
+
+Result<EngineConfig> ConfigOf(const Napi::Object& o) {
+  auto wrong = [](const char* what) { return Error{"ERR_TWILL_ARGUMENT", std::string("engine option ") + what}; };
+  EngineConfig c;
+  c.encap = TextOf(o, "encap");
+  c.tunnel.vni = NumberOf(o, "vni");
+  Bytes mac = BytesOf(o.Get("mac"));
+  if (mac.size != 6) return wrong("mac must have 6 bytes");
+  std::memcpy(c.tunnel.mac.data(), mac.data, 6);
+  c.node.cluster_port = static_cast<uint16_t>(NumberOf(o, "port"));
+  c.node.inner_mtu_bytes = NumberOf(o, "innerMtu");
+  c.node.source_check = BooleanOf(o, "sourceCheck");
+  auto own = [&c](const IpPrefix& prefix) { c.node.AddOwn(prefix); };
+  if (!EachPrefix(o.Get("ownSubnets"), own)) return wrong("ownSubnets is malformed");
+  if (!EachPrefix(o.Get("ownAddresses"), own)) return wrong("ownAddresses is malformed");
+  auto source = [&c](const IpPrefix& prefix) {
+    (prefix.address.family == 4 ? c.node.icmp_source_v4 : c.node.icmp_source_v6) = prefix.address;
+  };
+  if (!EachPrefix(o.Get("icmpSources"), source)) return wrong("icmpSources is malformed");
+  c.workers = NumberOf(o, "workers");
+  if (c.workers > 64) return wrong("workers must be 0 to 64");
+  c.pool_slots = NumberOf(o, "poolSlots");
+  if (c.pool_slots < 256) return wrong("poolSlots must be at least 256");
+
+  if (!o.Get("overlay").IsObject() || !o.Get("underlays").IsArray()) return wrong("overlay or underlays is missing");
+  Napi::Object overlay = o.Get("overlay").As<Napi::Object>();
+  c.overlay_user = TextOf(overlay, "kind") == "user";
+  c.device_name = TextOf(overlay, "name");
+  c.device_persist = BooleanOf(overlay, "persist");
+  auto underlays = o.Get("underlays").As<Napi::Array>();
+  for (uint32_t i = 0; i < underlays.Length(); i++) {
+    Napi::Object u = underlays.Get(i).As<Napi::Object>();
+    if (TextOf(u, "kind") == "user") {
+      c.underlay_user = true;
+      continue;
+    }
+    UdpConfig udp;
+    if (!AddressOf(u.Get("bindAddress"), udp.bind_address)) return wrong("bindAddress must have 4 or 16 bytes");
+    if (!AddressOf(u.Get("sourceAddress"), udp.source_address)) return wrong("sourceAddress must have 4 or 16 bytes");
+    udp.port = static_cast<uint16_t>(NumberOf(u, "port"));
+    udp.source_ports = NumberOf(u, "sourcePorts");
+    c.underlays.push_back(udp);
+  }
+  return c;
+}
+
+Napi::Object DirectionOf(Napi::Env env, const Tally& tally, char direction) {
+  auto number = [env](uint64_t n) { return Napi::Number::New(env, static_cast<double>(n)); };
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("received", number(tally.received));
+  out.Set("receivedBytes", number(tally.received_bytes));
+  out.Set("delivered", number(tally.delivered));
+  out.Set("deliveredBytes", number(tally.delivered_bytes));
+  Napi::Object drops = Napi::Object::New(env);
+  for (size_t i = 0; i < kDropReasons; i++) {
+    auto reason = static_cast<DropReason>(i);
+    if (DropReasonIn(reason, direction)) drops.Set(DropReasonName(reason), number(tally.drops[i]));
+  }
+  out.Set("drops", drops);
+  return out;
+}
+
+class EngineObject final : public Napi::ObjectWrap<EngineObject> {
+ public:
+  static Napi::Function Class(Napi::Env env) {
+    return DefineClass(env, "Engine",
+                       {InstanceAccessor<&EngineObject::DeviceName>("deviceName"),
+                        InstanceAccessor<&EngineObject::DeviceIndex>("deviceIndex"),
+                        InstanceMethod<&EngineObject::Publish>("publish"),
+                        InstanceMethod<&EngineObject::Stats>("stats"),
+                        InstanceMethod<&EngineObject::Trace>("trace"),
+                        InstanceMethod<&EngineObject::Step>("step"),
+                        InstanceMethod<&EngineObject::Close>("close")});
+  }
+  explicit EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineObject>(info) {}
+
+  std::unique_ptr<Engine> engine;
+
+ private:
+  Napi::Value DeviceName(const Napi::CallbackInfo& info) {
+    return Napi::String::New(info.Env(), engine->device_name());
+  }
+  Napi::Value DeviceIndex(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), engine->device_index());
+  }
+
+  Napi::Value Publish(const Napi::CallbackInfo& info) {
+    Bytes ops = BytesOf(info[0]);
+    auto generation = engine->Publish({ops.data, ops.size});
+    if (!generation) {
+      ThrowError(info.Env(), generation.error());
+      return info.Env().Undefined();
+    }
+    return Napi::Number::New(info.Env(), static_cast<double>(*generation));
+  }
+
+  Napi::Value Stats(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    EngineStats stats = engine->Stats();
+    auto number = [env](uint64_t n) { return Napi::Number::New(env, static_cast<double>(n)); };
+    Napi::Object out = Napi::Object::New(env);
+    out.Set("encap", DirectionOf(env, stats.encap, 'E'));
+    out.Set("decap", DirectionOf(env, stats.decap, 'D'));
+    out.Set("icmpSent", number(stats.encap.icmp_sent));
+    out.Set("icmpSuppressed", number(stats.encap.icmp_suppressed));
+    out.Set("generation", number(stats.generation));
+    out.Set("peers", number(stats.peers));
+    out.Set("workers", number(stats.workers));
+    out.Set("poolFree", number(stats.pool_free));
+    out.Set("poolSlots", number(stats.pool_slots));
+    return out;
+  }
+
+  Napi::Value Trace(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    IpAddr destination;
+    if (!AddressOf(info[0], destination)) {
+      ThrowError(env, Error{"ERR_TWILL_ARGUMENT", "trace takes an address of 4 or 16 bytes"});
+      return env.Undefined();
+    }
+    TraceResult found = engine->Trace(destination);
+    Napi::Object out = Napi::Object::New(env);
+    if (found.drop != DropReason::kNone) {
+      out.Set("drop", Napi::String::New(env, DropReasonName(found.drop)));
+      return out;
+    }
+    const IpAddr& endpoint = found.peer.endpoint.address;
+    out.Set("drop", env.Null());
+    out.Set("endpointAddress", Napi::Buffer<uint8_t>::Copy(env, endpoint.bytes.data(), endpoint.size()));
+    out.Set("endpointPort", Napi::Number::New(env, found.peer.endpoint.port));
+    out.Set("header", Napi::Buffer<uint8_t>::Copy(env, found.peer.header.data(), found.peer.header_len));
+    return out;
+  }
+
+  Napi::Value Step(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(engine->Step()));
+  }
+
+  void Close(const Napi::CallbackInfo&) { engine->Close(); }
+};
+
+}  // namespace
+
+Napi::Value OpenEngine(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!info[0].IsObject()) {
+    ThrowError(env, Error{"ERR_TWILL_ARGUMENT", "openEngine takes an options object"});
+    return env.Undefined();
+  }
+  auto config = ConfigOf(info[0].As<Napi::Object>());
+  if (!config) {
+    ThrowError(env, config.error());
+    return env.Undefined();
+  }
+  auto engine = Engine::Open(std::move(*config));
+  if (!engine) {
+    ThrowError(env, engine.error());
+    return env.Undefined();
+  }
+  Napi::Object object = EngineObject::Class(env).New({});
+  EngineObject::Unwrap(object)->engine = std::move(*engine);
+  return object;
+}
+
+}  // namespace twill
