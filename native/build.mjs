@@ -20,7 +20,7 @@ const headers = existsSync(join(prefix, 'include/node/node_api.h')) ? [`--nodedi
 function run(...args) {
   const env = { ...process.env };
   delete env['MAKEFLAGS'];
-  const done = spawnSync(process.execPath, [gyp, ...args, ...headers, '--loglevel=warn'], {
+  const done = spawnSync(process.execPath, [gyp, ...headers, '--loglevel=warn', ...args], {
     cwd: root,
     env,
     encoding: 'utf8',

@@ -13,7 +13,6 @@ export type NativeOverlay =
       kind: 'tun';
       /** Device name; `%d` lets the kernel choose the number. */
       name: string;
-      mtu: number;
       /** Keep the device when the process ends. */
       persist: boolean;
     }
@@ -90,7 +89,7 @@ export interface NativeTrace {
   header?: Uint8Array;
 }
 
-/** One published row, packed for `publish`: see engine/peer_ops.h for the layout (56 bytes). */
+/** One published row, packed for `publish`: see native/engine/peer_ops.h for the layout (48 bytes). */
 export interface NativeEngine {
   readonly deviceName: string;
   readonly deviceIndex: number;
