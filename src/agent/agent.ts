@@ -306,7 +306,7 @@ function changedParts(before: NetConf, after: NetConf): string[] {
   const plain = (_: string, part: unknown) =>
     part instanceof IpAddress || part instanceof Prefix ? `${part}` : part;
   const text = (value: unknown) => JSON.stringify(value, plain) ?? '';
-  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof NetConf)[];
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof NetConf & string)[];
   return names.filter((name) => text(before[name]) !== text(after[name]));
 }
 

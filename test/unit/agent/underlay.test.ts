@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { chooseUnderlay, type HostNetwork, type UnderlayRequest } from '../../../src/agent/underlay.js';
+import { TwillError } from '../../../src/errors.js';
+import { IpAddress, type IpFamily } from '../../../src/net/ip.js';
+
+const permanent = 0x80;
+const address = (index: number, text: string, flags = permanent) => ({
+  index,
+  address: IpAddress.parse(text),
+  flags,
+});
+const route = (family: IpFamily, index: number, priority = 0) => ({ family, index, priority });
+
+const host: HostNetwork = {
+  links: [
+    { index: 1, name: 'lo', mtu: 65536 },
+    { index: 2, name: 'eth0', mtu: 1500 },
+    { index: 3, name: 'eth1', mtu: 9000 },
+    { index: 4, name: 'dummy0', mtu: 1400 },
+  ],
+  addresses: [
+    address(1, '127.0.0.1'),
+    address(1, '::1'),
+    address(2, '169.254.7.7'),
+    address(2, '192.0.2.10'),
+    address(2, '192.0.2.11'),
+    address(2, 'fe80::2'),
+    address(2, '2001:db8::dead', 0x20 | permanent),
+    address(2, '2001:db8::7e', 0x01),
+    address(2, '2001:db8::10'),
+    address(3, '198.51.100.20'),
+    address(3, '2001:db8:1::20'),
+  ],
+  defaultRoutes: [route(4, 3, 200), route(4, 2, 100), route(6, 2, 1024)],
+};
+
+function choose(request: Partial<UnderlayRequest>, network: HostNetwork = host) {
+  const chosen = chooseUnderlay({ iface: [], ifaceRegex: [], families: [4], ...request }, network);
+  const { address: v4, addressV6: v6, publicIp, publicIpv6 } = chosen;
+  return {
+    name: chosen.interface,
+    mtuBytes: chosen.mtuBytes,
+    ...{
+      v4: v4?.toString(),
+      v6: v6?.toString(),
+      publicIp: publicIp?.toString(),
+      publicIpv6: publicIpv6?.toString(),
+    },
+  };
+}
+
+function refused(request: Partial<UnderlayRequest>, network: HostNetwork, message: RegExp) {
+  assert.throws(
+    () => choose(request, network),
+    (error) =>
+      error instanceof TwillError && error.code === 'ERR_TWILL_INTERFACE' && message.test(error.message),
+  );
+}
+
+describe('choice of the underlay interface', () => {
+  test('the default route of the lowest metric, global before link-local', () => {
+    const chosen = choose({});
+    assert.deepEqual(chosen, {
+      name: 'eth0',
+      mtuBytes: 1500,
+      v4: '192.0.2.10',
+      v6: undefined,
+      publicIp: '192.0.2.10',
+      publicIpv6: undefined,
+    });
+  });
+
+  test('a public IP that an interface carries chooses that interface', () => {
+    assert.equal(choose({ publicIp: IpAddress.parse('198.51.100.20') }).name, 'eth1');
+    // A second address of an interface is the one to send from: peers accept nothing else from us.
+    assert.equal(choose({ publicIp: IpAddress.parse('192.0.2.11') }).v4, '192.0.2.11');
+  });
+
+  test('a public IP that no interface carries is advertised over the default route', () => {
+    const chosen = choose({ publicIp: IpAddress.parse('203.0.113.9') });
+    assert.deepEqual([chosen.name, chosen.v4, chosen.publicIp], ['eth0', '192.0.2.10', '203.0.113.9']);
+  });
+
+  test('--iface by name or address, the first hit', () => {
+    assert.equal(choose({ iface: ['nope0', 'eth1', 'eth0'] }).name, 'eth1');
+    assert.equal(choose({ iface: ['198.51.100.99', '198.51.100.20'] }).name, 'eth1');
+    assert.equal(choose({ iface: ['192.0.2.11'] }).v4, '192.0.2.11');
+    const nat = choose({ iface: ['eth1'], publicIp: IpAddress.parse('203.0.113.9') });
+    assert.deepEqual([nat.v4, nat.publicIp], ['198.51.100.20', '203.0.113.9']);
+    assert.equal(choose({ iface: ['eth0'], publicIp: IpAddress.parse('192.0.2.11') }).v4, '192.0.2.11');
+  });
+
+  test('--iface by an IPv6 address in any form', () => {
+    const chosen = choose({ iface: ['2001:DB8:1:0::20'], families: [6] });
+    assert.deepEqual([chosen.name, chosen.v6], ['eth1', '2001:db8:1::20']);
+  });
+
+  test('--iface-regex over addresses first, then over names; after --iface', () => {
+    assert.equal(choose({ ifaceRegex: ['^198\\.51'] }).name, 'eth1');
+    assert.equal(choose({ ifaceRegex: ['eth[1-9]'] }).name, 'eth1');
+    assert.equal(choose({ ifaceRegex: ['2\\.11$'] }).v4, '192.0.2.11');
+    assert.equal(choose({ iface: ['eth0'], ifaceRegex: ['^198\\.51'] }).name, 'eth0');
+    // Dual stack: one interface must match with both families.
+    assert.equal(choose({ ifaceRegex: ['20$'], families: [4, 6] }).name, 'eth1');
+    refused({ ifaceRegex: ['('] }, host, /no regular expression/);
+  });
+
+  test('--iface-can-reach by the kernel’s own answer', () => {
+    const target = IpAddress.parse('198.51.100.200');
+    const network = { ...host, canReach: { index: 3, source: IpAddress.parse('198.51.100.20') } };
+    assert.deepEqual(choose({ ifaceCanReach: target }, network).v4, '198.51.100.20');
+    refused({ ifaceCanReach: target }, host, /--iface-can-reach=198\.51\.100\.200/);
+  });
+
+  test('dual stack takes an address of each family: lasting before temporary, never a deprecated one', () => {
+    const chosen = choose({ families: [4, 6] });
+    assert.deepEqual(
+      [chosen.v4, chosen.v6, chosen.publicIpv6],
+      ['192.0.2.10', '2001:db8::10', '2001:db8::10'],
+    );
+  });
+
+  test('errors name what was asked for and what there is', () => {
+    refused(
+      { iface: ['nope0'], ifaceRegex: ['zzz'] },
+      host,
+      /--iface=nope0 or --iface-regex=zzz.*eth0 \(169\.254\.7\.7, 192\.0\.2\.10/,
+    );
+    refused({}, { ...host, defaultRoutes: [] }, /no IPv4 default route.*--iface.*dummy0 \(no address\)/);
+    refused({ iface: ['dummy0'] }, host, /dummy0 has no usable IPv4 address/);
+    refused({ iface: ['lo'] }, host, /lo has no usable IPv4 address/);
+    const split = { ...host, defaultRoutes: [route(4, 2), route(6, 3)] };
+    refused({ families: [4, 6] }, split, /IPv4 default route leads to eth0, that of IPv6 to eth1/);
+    refused({ iface: ['eth0'] }, { ...host, links: [{ index: 2, name: 'eth0', mtu: 0 }] }, /no MTU/);
+  });
+});
