@@ -31,7 +31,8 @@
       'target_name': 'twill',
       'dependencies': ['twill_core'],
       'sources': ['<!@(find native/binding -name "*.cc" | sort)'],
-      'include_dirs': ['<!@(node -p "require(\'node-addon-api\').include_dir")'],
+      # A system folder: its headers are not ours to warn about.
+      'cflags': ['-isystem', '<!@(node -p "require(\'path\').resolve(require(\'node-addon-api\').include_dir)")'],
       'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS'],
     },
   ],

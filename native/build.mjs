@@ -2,7 +2,7 @@
 // --tests also builds the C++ test program; --sanitize builds both with address and undefined-behaviour checks
 // into build/Debug, beside the ordinary build/Release.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync, writeFileSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -29,7 +29,9 @@ function run(...args) {
   if (done.status === 0) return;
   process.stderr.write(done.stdout ?? '');
   process.stderr.write(done.stderr ?? '');
-  process.stderr.write(`native build failed: node-gyp ${args.join(' ')} (needs a C++20 compiler, make and python3)\n`);
+  process.stderr.write(
+    `native build failed: node-gyp ${args.join(' ')} (needs a C++20 compiler, make and python3)\n`,
+  );
   process.exit(1);
 }
 

@@ -6,7 +6,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const program = join(dirname(createRequire(import.meta.url).resolve('clang-format/package.json')), 'index.js');
+const program = join(
+  dirname(createRequire(import.meta.url).resolve('clang-format/package.json')),
+  'index.js',
+);
 const files = ['native', 'test/native'].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true })
     .map((name) => join(folder, String(name)))

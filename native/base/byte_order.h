@@ -43,8 +43,12 @@ inline T LoadRaw(const uint8_t* p) {
   std::memcpy(&v, p, sizeof v);
   return v;
 }
-inline uint16_t LoadBe16(const uint8_t* p) { return SwapToBig(LoadRaw<uint16_t>(p)); }
-inline uint32_t LoadBe32(const uint8_t* p) { return SwapToBig(LoadRaw<uint32_t>(p)); }
+inline uint16_t LoadBe16(const uint8_t* p) {
+  return SwapToBig(LoadRaw<uint16_t>(p));
+}
+inline uint32_t LoadBe32(const uint8_t* p) {
+  return SwapToBig(LoadRaw<uint32_t>(p));
+}
 inline void StoreBe16(uint8_t* p, uint16_t v) {
   v = SwapToBig(v);
   std::memcpy(p, &v, sizeof v);

@@ -14,7 +14,7 @@ namespace twill {
 struct Error {
   const char* code = "ERR_TWILL_INTERNAL";
   std::string message;
-  int sys_errno = 0;             // 0 where no system call refused
+  int sys_errno = 0;              // 0 where no system call refused
   const char* syscall = nullptr;  // name of the call that refused, or null
 
   // "cannot open /dev/net/tun: Permission denied (EACCES ...)" in one line.

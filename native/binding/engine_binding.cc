@@ -58,7 +58,9 @@ std::string TextOf(const Napi::Object& object, const char* key) {
 }
 
 Result<EngineConfig> ConfigOf(const Napi::Object& o) {
-  auto wrong = [](const char* what) { return Error{"ERR_TWILL_ARGUMENT", std::string("engine option ") + what}; };
+  auto wrong = [](const char* what) {
+    return Error{"ERR_TWILL_ARGUMENT", std::string("engine option ") + what};
+  };
   EngineConfig c;
   c.encap = TextOf(o, "encap");
   c.tunnel.vni = NumberOf(o, "vni");
@@ -80,7 +82,8 @@ Result<EngineConfig> ConfigOf(const Napi::Object& o) {
   c.pool_slots = NumberOf(o, "poolSlots");
   if (c.pool_slots < 256) return wrong("poolSlots must be at least 256");
 
-  if (!o.Get("overlay").IsObject() || !o.Get("underlays").IsArray()) return wrong("overlay or underlays is missing");
+  if (!o.Get("overlay").IsObject() || !o.Get("underlays").IsArray())
+    return wrong("overlay or underlays is missing");
   Napi::Object overlay = o.Get("overlay").As<Napi::Object>();
   c.overlay_user = TextOf(overlay, "kind") == "user";
   c.device_name = TextOf(overlay, "name");
@@ -93,8 +96,10 @@ Result<EngineConfig> ConfigOf(const Napi::Object& o) {
       continue;
     }
     UdpConfig udp;
-    if (!AddressOf(u.Get("bindAddress"), udp.bind_address)) return wrong("bindAddress must have 4 or 16 bytes");
-    if (!AddressOf(u.Get("sourceAddress"), udp.source_address)) return wrong("sourceAddress must have 4 or 16 bytes");
+    if (!AddressOf(u.Get("bindAddress"), udp.bind_address))
+      return wrong("bindAddress must have 4 or 16 bytes");
+    if (!AddressOf(u.Get("sourceAddress"), udp.source_address))
+      return wrong("sourceAddress must have 4 or 16 bytes");
     udp.port = static_cast<uint16_t>(NumberOf(u, "port"));
     udp.source_ports = NumberOf(u, "sourcePorts");
     c.underlays.push_back(udp);
@@ -121,14 +126,13 @@ Napi::Object DirectionOf(Napi::Env env, const Tally& tally, char direction) {
 class EngineObject final : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function Class(Napi::Env env) {
-    return DefineClass(env, "Engine",
-                       {InstanceAccessor<&EngineObject::DeviceName>("deviceName"),
-                        InstanceAccessor<&EngineObject::DeviceIndex>("deviceIndex"),
-                        InstanceMethod<&EngineObject::Publish>("publish"),
-                        InstanceMethod<&EngineObject::Stats>("stats"),
-                        InstanceMethod<&EngineObject::Trace>("trace"),
-                        InstanceMethod<&EngineObject::Step>("step"),
-                        InstanceMethod<&EngineObject::Close>("close")});
+    return DefineClass(
+        env, "Engine",
+        {InstanceAccessor<&EngineObject::DeviceName>("deviceName"),
+         InstanceAccessor<&EngineObject::DeviceIndex>("deviceIndex"),
+         InstanceMethod<&EngineObject::Publish>("publish"), InstanceMethod<&EngineObject::Stats>("stats"),
+         InstanceMethod<&EngineObject::Trace>("trace"), InstanceMethod<&EngineObject::Step>("step"),
+         InstanceMethod<&EngineObject::Close>("close")});
   }
   explicit EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineObject>(info) {}
 

@@ -30,7 +30,9 @@ Pool::Pool(uint8_t* slab, uint32_t slots, size_t stride, size_t packet_bytes)
   for (uint32_t i = 0; i < slots; i++) free_[i] = slots - 1 - i;
 }
 
-Pool::~Pool() { munmap(slab_, slab_bytes()); }
+Pool::~Pool() {
+  munmap(slab_, slab_bytes());
+}
 
 size_t Pool::Take(uint32_t* out, size_t want) {
   Lock();

@@ -40,7 +40,8 @@ Result<> Worker::Start() {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   int failed = pthread_create(&thread_, nullptr, &Worker::Main, this);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (failed != 0) return Error::System("ERR_TWILL_INTERNAL", "pthread_create", failed, "cannot start a worker");
+  if (failed != 0)
+    return Error::System("ERR_TWILL_INTERNAL", "pthread_create", failed, "cannot start a worker");
   pthread_setname_np(thread_, ("twill-" + std::to_string(parts_.index)).c_str());
   running_ = true;
   return Unit{};
@@ -129,7 +130,7 @@ void Worker::Await() {
   int timeout_ms = -1;
   for (;;) {
     int ready = poll(fds.data(), n, timeout_ms);
-    if (ready < 0) return;  // EINTR
+    if (ready < 0) return;       // EINTR
     bool readable = ready == 0;  // the time-out is over: look at all again
     for (size_t i = 0; i < n; i++) {
       if (fds[i].revents & POLLIN) readable = true;

@@ -25,7 +25,8 @@ class DecapPath {
 template <typename E>
 class DecapPathFor final : public DecapPath {
  public:
-  DecapPathFor(const E& encapsulation, const NodeIdentity& node) : encapsulation_(encapsulation), node_(node) {}
+  DecapPathFor(const E& encapsulation, const NodeIdentity& node)
+      : encapsulation_(encapsulation), node_(node) {}
 
   void Run(const PeerTable& table, Batch& batch, Tally& tally) override;
 

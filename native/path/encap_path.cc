@@ -51,7 +51,8 @@ DropReason EncapPathFor<E>::Parse(const PeerTable& table, Packet& packet, InnerP
 
 template <typename E>
 DropReason EncapPathFor<E>::Forward(const PeerTable& table, Packet& packet, const InnerPacket& inner) const {
-  const Peer* peer = inner.family == 4 ? table.LookupV4(inner.destination()) : table.LookupV6(inner.destination());
+  const Peer* peer =
+      inner.family == 4 ? table.LookupV4(inner.destination()) : table.LookupV6(inner.destination());
   if (peer == nullptr) return DropReason::kNoRoute;
   if (IsOwnTunnel(table, inner, node_.cluster_port)) return DropReason::kLoop;
   if (E::kDecrementsTtl && inner.ttl() <= 1) return DropReason::kTtlExceeded;
@@ -93,7 +94,8 @@ void EncapPathFor<E>::Answer(DropReason reason, const InnerPacket& offender, Bat
 }
 
 template <typename E>
-DropReason EncapPathFor<E>::Trace(const PeerTable& table, const IpAddr& destination, const Peer*& peer) const {
+DropReason EncapPathFor<E>::Trace(const PeerTable& table, const IpAddr& destination,
+                                  const Peer*& peer) const {
   if (!E::kCarriesIpv6 && destination.family == 6) return DropReason::kFamily;
   peer = table.Lookup(destination);
   return peer == nullptr ? DropReason::kNoRoute : DropReason::kNone;

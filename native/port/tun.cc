@@ -32,8 +32,9 @@ Error OpenError(int sys_errno) {
     case ENOENT:
     case ENODEV:
     case ENXIO:
-      return Error::System("ERR_TWILL_DEVICE", "open", sys_errno,
-                           "no /dev/net/tun: load the module (modprobe tun), or give the container the device");
+      return Error::System(
+          "ERR_TWILL_DEVICE", "open", sys_errno,
+          "no /dev/net/tun: load the module (modprobe tun), or give the container the device");
     case EACCES:
     case EPERM:
       return Error::System("ERR_TWILL_PRIVILEGE", "open", sys_errno,
@@ -49,14 +50,17 @@ Error AttachError(const std::string& name, int sys_errno) {
       return Error::System("ERR_TWILL_PRIVILEGE", "ioctl(TUNSETIFF)", sys_errno,
                            "cannot make TUN device " + name + ": needs CAP_NET_ADMIN (run as root)");
     case EBUSY:
-      return Error::System("ERR_TWILL_DEVICE", "ioctl(TUNSETIFF)", sys_errno,
-                           "TUN device " + name + " is in use by another process: stop that, or choose --tun-name");
+      return Error::System(
+          "ERR_TWILL_DEVICE", "ioctl(TUNSETIFF)", sys_errno,
+          "TUN device " + name + " is in use by another process: stop that, or choose --tun-name");
     case EINVAL:
       return Error::System("ERR_TWILL_DEVICE", "ioctl(TUNSETIFF)", sys_errno,
-                           "device " + name + " exists and is not a TUN device of ours: remove it with \"ip link delete " +
+                           "device " + name +
+                               " exists and is not a TUN device of ours: remove it with \"ip link delete " +
                                name + "\", or choose --tun-name");
     default:
-      return Error::System("ERR_TWILL_DEVICE", "ioctl(TUNSETIFF)", sys_errno, "cannot make TUN device " + name);
+      return Error::System("ERR_TWILL_DEVICE", "ioctl(TUNSETIFF)", sys_errno,
+                           "cannot make TUN device " + name);
   }
 }
 

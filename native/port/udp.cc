@@ -45,7 +45,8 @@ uint8_t TosOf(msghdr& header) {
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS && c->cmsg_len >= CMSG_LEN(1)) {
       return *CMSG_DATA(c);
     }
-    if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS && c->cmsg_len >= CMSG_LEN(sizeof(int))) {
+    if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS &&
+        c->cmsg_len >= CMSG_LEN(sizeof(int))) {
       int value;
       std::memcpy(&value, CMSG_DATA(c), sizeof value);
       return static_cast<uint8_t>(value);

@@ -60,7 +60,8 @@ Result<Fd> OpenSocket(uint8_t family) {
 Error BindError(const IpAddr& address, uint16_t port, int sys_errno) {
   std::string what = "cannot bind UDP port " + std::to_string(port) + " on " + Text(address);
   if (sys_errno == EADDRINUSE) {
-    what += " (another process or a kernel vxlan device holds it; \"ss -lunp\" and \"ip -d link\" show which)";
+    what +=
+        " (another process or a kernel vxlan device holds it; \"ss -lunp\" and \"ip -d link\" show which)";
   } else if (sys_errno == EADDRNOTAVAIL) {
     what += " (no interface has that address)";
   }

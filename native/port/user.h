@@ -38,7 +38,9 @@ class UserChannel {
  public:
   static constexpr size_t kCapacity = 1024;
   explicit UserChannel(Pool& pool)
-      : to_engine_(pool, kCapacity), from_engine_(pool, kCapacity), wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+      : to_engine_(pool, kCapacity),
+        from_engine_(pool, kCapacity),
+        wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
 
   // Program to engine. False: full, the caller keeps the packet.
   bool Push(const Packet& packet);

@@ -5,8 +5,8 @@ namespace twill {
 void PeerTable::Set(const Peer& peer) {
   const uint8_t* a = peer.subnet.address.bytes.data();
   bool four = peer.subnet.address.family == 4;
-  uint32_t index = four ? v4_.Exact(KeyV4::Load(a), peer.subnet.length)
-                        : v6_.Exact(KeyV6::Load(a), peer.subnet.length);
+  uint32_t index =
+      four ? v4_.Exact(KeyV4::Load(a), peer.subnet.length) : v6_.Exact(KeyV6::Load(a), peer.subnet.length);
   if (index != kNone) {
     EndpointErase(index);
   } else if (!unused_.empty()) {

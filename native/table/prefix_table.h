@@ -27,9 +27,7 @@ struct KeyV4 {
   uint32_t value = 0;
 
   static KeyV4 Load(const uint8_t* p) { return {LoadBe32(p)}; }
-  KeyV4 Masked(unsigned length) const {
-    return {length == 0 ? 0 : value & (0xffffffffu << (32 - length))};
-  }
+  KeyV4 Masked(unsigned length) const { return {length == 0 ? 0 : value & (0xffffffffu << (32 - length))}; }
   uint64_t Mix(uint64_t seed) const { return (value ^ seed) * 0x9e3779b97f4a7c15u; }
   friend bool operator==(const KeyV4&, const KeyV4&) = default;
 };

@@ -19,7 +19,8 @@ namespace {
 
 constexpr size_t kHeadBytes = 8;  // type, code, checksum, identifier, sequence
 
-// RFC 1071, without any of the dataplane's own code: a tool must not agree with what it measures by sharing its faults.
+// RFC 1071, without any of the dataplane's own code: a tool must not agree with what it measures by sharing
+// its faults.
 uint16_t PlainChecksum(const std::vector<uint8_t>& bytes) {
   uint32_t sum = 0;
   for (size_t i = 0; i < bytes.size(); i += 2)
@@ -52,7 +53,8 @@ class Pinger {
         request_(kHeadBytes + options.payload_bytes),
         sent_ns_(options.count, 0),
         answered_(options.count, false) {
-    if (getrandom(&id_, sizeof id_, GRND_NONBLOCK) != sizeof id_) id_ = static_cast<uint16_t>(MonotonicNs() >> 10);
+    if (getrandom(&id_, sizeof id_, GRND_NONBLOCK) != sizeof id_)
+      id_ = static_cast<uint16_t>(MonotonicNs() >> 10);
     for (size_t i = kHeadBytes; i < request_.size(); i++) request_[i] = static_cast<uint8_t>(i * 7);
     request_[0] = options.to.family == 4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST;
     StoreBe16(&request_[4], id_);
@@ -79,7 +81,8 @@ class Pinger {
     // The kernel fills in ICMPv6's checksum itself.
     if (options_.to.family == 4) StoreBe16(&request_[2], PlainChecksum(request_));
     sent_ns_[number] = MonotonicNs();
-    if (::sendto(fd_.get(), request_.data(), request_.size(), 0, to_.get(), to_.len_bytes) >= 0) return Unit{};
+    if (::sendto(fd_.get(), request_.data(), request_.size(), 0, to_.get(), to_.len_bytes) >= 0)
+      return Unit{};
     switch (errno) {
       case EAGAIN:
       case EINTR:
@@ -102,7 +105,8 @@ class Pinger {
       if (!*ready) return Unit{};
       SocketAddress from;
       from.len_bytes = sizeof from.storage;
-      ssize_t n = ::recvfrom(fd_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT, from.get(), &from.len_bytes);
+      ssize_t n =
+          ::recvfrom(fd_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT, from.get(), &from.len_bytes);
       uint64_t now = MonotonicNs();
       if (n > 0 && FromPeer(from)) Take(static_cast<size_t>(n), now);
       if (now >= deadline_ns) return Unit{};
@@ -130,8 +134,8 @@ class Pinger {
       result_.duplicated++;
       return;
     }
-    bool same = len - skip == request_.size() &&
-                std::memcmp(reply + kHeadBytes, request_.data() + kHeadBytes, request_.size() - kHeadBytes) == 0;
+    bool same = len - skip == request_.size() && std::memcmp(reply + kHeadBytes, request_.data() + kHeadBytes,
+                                                             request_.size() - kHeadBytes) == 0;
     if (!same) {
       result_.corrupted++;
       return;

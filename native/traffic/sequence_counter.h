@@ -1,7 +1,8 @@
 // Counts what a numbered flow went through: received, duplicated, reordered, and so lost.
 //
-// One bit per number in a ring of the last kWindow numbers. Reordered means: arrived after a higher number had (RFC 4737
-// section 3). A number older than the ring cannot be known as a duplicate and counts as reordered.
+// One bit per number in a ring of the last kWindow numbers. Reordered means: arrived after a higher number
+// had (RFC 4737 section 3). A number older than the ring cannot be known as a duplicate and counts as
+// reordered.
 #pragma once
 
 #include <algorithm>

@@ -33,7 +33,8 @@ SocketAddress ToSocketAddress(const Endpoint& endpoint) {
 
 std::string ToText(const Endpoint& endpoint) {
   char text[INET6_ADDRSTRLEN] = "?";
-  inet_ntop(endpoint.address.family == 4 ? AF_INET : AF_INET6, endpoint.address.bytes.data(), text, sizeof text);
+  inet_ntop(endpoint.address.family == 4 ? AF_INET : AF_INET6, endpoint.address.bytes.data(), text,
+            sizeof text);
   std::string address = endpoint.address.family == 4 ? text : "[" + std::string(text) + "]";
   return address + ":" + std::to_string(endpoint.port);
 }

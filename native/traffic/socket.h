@@ -1,4 +1,5 @@
-// Small pieces every traffic tool shares: addresses for the socket calls, sockets with room, waits with an end.
+// Small pieces every traffic tool shares: addresses for the socket calls, sockets with room, waits with an
+// end.
 #pragma once
 
 #include <sys/socket.h>

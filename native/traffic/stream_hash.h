@@ -1,8 +1,9 @@
 // A 64-bit running hash of a byte stream, the same however the stream was cut into pieces.
 //
-// It shows accidents (a byte changed, lost, doubled or moved), not malice, and must cost next to nothing beside the copy
-// of the data: eight lanes of one 64-bit word each, every step a bijection of the lane, so that no single changed word can
-// go unseen. Words are taken as the machine stores them: both ends of a test run on one machine.
+// It shows accidents (a byte changed, lost, doubled or moved), not malice, and must cost next to nothing
+// beside the copy of the data: eight lanes of one 64-bit word each, every step a bijection of the lane, so
+// that no single changed word can go unseen. Words are taken as the machine stores them: both ends of a test
+// run on one machine.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// TCP bulk: as much as fits through in a time, or a number of bytes, over one or more streams, each with a running hash at
-// both ends so that what arrived can be compared with what was sent.
+// TCP bulk: as much as fits through in a time, or a number of bytes, over one or more streams, each with a
+// running hash at both ends so that what arrived can be compared with what was sent.
 //
 // Both calls block, use one thread for all streams, and end at their time limit at the latest.
 #pragma once
@@ -43,7 +43,8 @@ struct TcpReceiveOptions {
 // Sends, then waits until the receiver has taken everything.
 Result<TcpResult> TcpSend(const TcpSendOptions& options);
 
-// Takes `streams` connections to their end. Streams that had not ended at the time limit are returned as not complete.
+// Takes `streams` connections to their end. Streams that had not ended at the time limit are returned as not
+// complete.
 Result<TcpResult> TcpReceive(const TcpReceiveOptions& options, const ReadyCallback& ready);
 
 }  // namespace twill::traffic

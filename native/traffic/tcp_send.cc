@@ -11,8 +11,8 @@
 namespace twill::traffic {
 namespace {
 
-// Noise that no layer can compress or coalesce into something else, with the stream's offset stamped into every page, so
-// that a page out of place changes the hash.
+// Noise that no layer can compress or coalesce into something else, with the stream's offset stamped into
+// every page, so that a page out of place changes the hash.
 class Payload {
  public:
   explicit Payload(uint64_t stream) : stream_(stream), bytes_(kTcpBufferBytes) {
@@ -99,7 +99,8 @@ Result<> SendAll(std::vector<Stream>& streams, const TcpSendOptions& options, ui
   for (;;) {
     fds.clear();
     for (Stream& s : streams) fds.push_back({s.sending ? s.fd.get() : -1, POLLOUT, 0});
-    if (std::none_of(streams.begin(), streams.end(), [](const Stream& s) { return s.sending; })) return Unit{};
+    if (std::none_of(streams.begin(), streams.end(), [](const Stream& s) { return s.sending; }))
+      return Unit{};
     Result<bool> ready = WaitForAny(fds, stop_ns);
     if (!ready) return ready.error();
     if (MonotonicNs() >= stop_ns) return timed ? Result<>(Unit{}) : Refused("send", ETIMEDOUT, options.to);
@@ -138,7 +139,8 @@ Result<TcpResult> TcpSend(const TcpSendOptions& options) {
   uint64_t start_ns = MonotonicNs();
   uint64_t end_ns = start_ns + options.duration_ms * 1'000'000;
   bool timed = options.duration_ms > 0 && end_ns < deadline_ns;
-  if (Result<> sent = SendAll(streams, options, timed ? end_ns : deadline_ns, timed); !sent) return sent.error();
+  if (Result<> sent = SendAll(streams, options, timed ? end_ns : deadline_ns, timed); !sent)
+    return sent.error();
 
   TcpResult result;
   result.seconds = static_cast<double>(MonotonicNs() - start_ns) / 1e9;

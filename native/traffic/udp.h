@@ -2,7 +2,8 @@
 //
 //    0               8               16
 //    +---------------+---------------+------- - -
-//    | number        | sent at (ns)  | filling        both in network order; the time is CLOCK_MONOTONIC, so the
+//    | number        | sent at (ns)  | filling        both in network order; the time is CLOCK_MONOTONIC, so
+//    the
 //    +---------------+---------------+------- - -     delay holds between processes of one machine
 #pragma once
 

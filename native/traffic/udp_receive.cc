@@ -28,7 +28,9 @@ class Inbox {
       messages_[i].msg_hdr.msg_iovlen = 1;
     }
   }
-  int Take(const Fd& fd) { return ::recvmmsg(fd.get(), messages_, kBatch, MSG_DONTWAIT | MSG_TRUNC, nullptr); }
+  int Take(const Fd& fd) {
+    return ::recvmmsg(fd.get(), messages_, kBatch, MSG_DONTWAIT | MSG_TRUNC, nullptr);
+  }
   const uint8_t* data(int i) const { return &bytes_[static_cast<size_t>(i) * kKeptBytes]; }
   size_t len(int i) const { return messages_[i].msg_len; }
 

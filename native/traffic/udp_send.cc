@@ -19,7 +19,8 @@ constexpr uint64_t kShortestSleepNs = 50'000;
 // A burst of datagrams with room for their numbers, laid out once.
 class Burst {
  public:
-  explicit Burst(uint32_t payload_bytes) : payload_bytes_(payload_bytes), bytes_(kBurst * payload_bytes, 0xa5) {
+  explicit Burst(uint32_t payload_bytes)
+      : payload_bytes_(payload_bytes), bytes_(kBurst * payload_bytes, 0xa5) {
     for (uint32_t i = 0; i < kBurst; i++) {
       pieces_[i] = {&bytes_[i * payload_bytes], payload_bytes};
       messages_[i] = {};

@@ -60,7 +60,9 @@ bool MayAnswerV6(const InnerPacket& p) {
 
 }  // namespace
 
-bool MayAnswer(const InnerPacket& p) { return p.family == 4 ? MayAnswerV4(p) : MayAnswerV6(p); }
+bool MayAnswer(const InnerPacket& p) {
+  return p.family == 4 ? MayAnswerV4(p) : MayAnswerV6(p);
+}
 
 size_t BuildIcmpError(IcmpError error, const InnerPacket& offender, const IpAddr& source, uint8_t ttl,
                       uint32_t mtu, uint8_t* out) {

@@ -87,8 +87,8 @@ bool IsMartianSource(const InnerPacket& packet) {
   uint64_t high = LoadRaw<uint64_t>(s);
   if (high != 0) return false;
   uint32_t third = LoadBe32(s + 8), last = LoadBe32(s + 12);
-  if (third == 0x0000ffff) return true;       // v4-mapped
-  return third == 0 && last <= 1;             // ::, ::1
+  if (third == 0x0000ffff) return true;  // v4-mapped
+  return third == 0 && last <= 1;        // ::, ::1
 }
 
 uint32_t FlowHash(const InnerPacket& packet, uint32_t seed) {

@@ -35,9 +35,7 @@ struct InnerPacket {
   }
   uint8_t protocol() const { return family == 4 ? data[9] : data[6]; }
   uint8_t ttl() const { return family == 4 ? data[8] : data[7]; }
-  uint8_t tos() const {
-    return family == 4 ? data[1] : static_cast<uint8_t>(LoadBe16(data) >> 4);
-  }
+  uint8_t tos() const { return family == 4 ? data[1] : static_cast<uint8_t>(LoadBe16(data) >> 4); }
   bool LaterFragment() const { return family == 4 && (LoadBe16(data + 6) & 0x1fff) != 0; }
   bool Fragment() const { return family == 4 && (LoadBe16(data + 6) & 0x3fff) != 0; }
 };

@@ -4,7 +4,7 @@
  * A namespace here has no name: it lives as long as a small holder process that waits on a pipe from us. However we end,
  * the pipe closes, the holder goes, and the kernel removes the namespace with every device in it. Nothing can be left over.
  */
-import { type ChildProcess, type SpawnOptions, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readlink } from 'node:fs/promises';
 import { TwillError } from '../errors.js';
@@ -78,7 +78,9 @@ export class Namespace implements AsyncDisposable {
       execFile(file, argv, options, (error, stdout, stderr) => {
         if (!error) return resolve({ stdout, stderr });
         const why = `in namespace ${this.label}: ${command} ${args.join(' ')}: ${stderr.trim() || error.message}`;
-        reject(Object.assign(new TwillError('ERR_TWILL_INTERNAL', why, { cause: error }), { stdout, stderr }));
+        reject(
+          Object.assign(new TwillError('ERR_TWILL_INTERNAL', why, { cause: error }), { stdout, stderr }),
+        );
       });
     });
   }

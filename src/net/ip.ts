@@ -26,7 +26,10 @@ export class IpAddress {
   static parse(text: string): IpAddress {
     const address = IpAddress.tryParse(text);
     if (address) return address;
-    throw new TwillError('ERR_TWILL_ADDRESS', `"${text.slice(0, 80)}" is not an IP address: write 192.0.2.1 or 2001:db8::1`);
+    throw new TwillError(
+      'ERR_TWILL_ADDRESS',
+      `"${text.slice(0, 80)}" is not an IP address: write 192.0.2.1 or 2001:db8::1`,
+    );
   }
 
   static tryParse(text: string): IpAddress | null {

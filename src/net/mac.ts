@@ -12,7 +12,10 @@ export class MacAddress {
   static parse(text: string): MacAddress {
     const mac = MacAddress.tryParse(text);
     if (mac) return mac;
-    throw new TwillError('ERR_TWILL_ADDRESS', `"${text.slice(0, 80)}" is not a MAC address: write aa:bb:cc:dd:ee:ff`);
+    throw new TwillError(
+      'ERR_TWILL_ADDRESS',
+      `"${text.slice(0, 80)}" is not a MAC address: write aa:bb:cc:dd:ee:ff`,
+    );
   }
 
   static tryParse(text: string): MacAddress | null {

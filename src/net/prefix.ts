@@ -15,7 +15,10 @@ export class Prefix {
   static of(address: IpAddress, length: number): Prefix {
     const bits = addressBits(address.family);
     if (!Number.isInteger(length) || length < 0 || length > bits) {
-      throw new TwillError('ERR_TWILL_ADDRESS', `prefix length ${length} of ${address}: it must be 0 to ${bits}`);
+      throw new TwillError(
+        'ERR_TWILL_ADDRESS',
+        `prefix length ${length} of ${address}: it must be 0 to ${bits}`,
+      );
     }
     const host = BigInt(bits - length);
     return new Prefix(IpAddress.of(address.family, (address.value >> host) << host), length);
