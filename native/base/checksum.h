@@ -28,7 +28,7 @@ constexpr uint16_t ChecksumUpdate(uint16_t field, uint16_t before, uint16_t afte
 // the kernel and flannel do for a TTL decrement.
 constexpr uint16_t ChecksumAfterTtlDecrement(uint16_t field) {
   uint32_t sum = field + 0x0100u;
-  return static_cast<uint16_t>(sum + (sum >> 16));
+  return static_cast<uint16_t>(sum + (sum >= 0xffff));
 }
 
 }  // namespace twill

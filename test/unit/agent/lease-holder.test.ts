@@ -15,7 +15,7 @@ const attributesOf = (publicIp: string): LeaseAttributes => ({
   publicIpv6: null,
   backendType: '',
 });
-const valueOf = (publicIp: string) => `{"PublicIP":"${publicIp}","PublicIPv6":null}`;
+const leaseValue = (publicIp: string) => `{"PublicIP":"${publicIp}","PublicIPv6":null}`;
 
 function world(overrides: Partial<LeaseTerms> & { config?: string } = {}) {
   const { config = '{"Network":"10.5.0.0/16"}', ...rest } = overrides;
@@ -57,7 +57,7 @@ describe('acquiring a lease', () => {
     const holder = await acquire();
     assert.equal(holder.lease.key, '10.5.1.0-24');
     const record = store.records.get('10.5.1.0-24');
-    assert.equal(record?.value, valueOf('192.0.2.1'));
+    assert.equal(record?.value, leaseValue('192.0.2.1'));
     assert.equal(record?.expiresAtMs, clock.nowMs() + dayMs);
   });
 
@@ -68,21 +68,21 @@ describe('acquiring a lease', () => {
       '{"PublicIP":"192.0.2.1","PublicIPv6":null,"BackendType":"host-gw"}',
       5000,
     );
-    store.put('10.5.1.0-24', valueOf('192.0.2.2'), dayMs);
+    store.put('10.5.1.0-24', leaseValue('192.0.2.2'), dayMs);
     let slips = 1;
     store.beforeWrite = (key) => {
       if (slips-- > 0) store.put(key, store.records.get(key)?.value ?? '', 6000);
     };
     assert.equal((await acquire()).lease.key, '10.5.77.0-24');
     const record = store.records.get('10.5.77.0-24');
-    assert.equal(record?.value, valueOf('192.0.2.1'));
+    assert.equal(record?.value, leaseValue('192.0.2.1'));
     assert.equal(record?.createdOrder, old.createdOrder);
     assert.equal(store.records.size, 2);
   });
 
   test('an own lease that does not fit the configuration goes, and a new one comes', async () => {
     const { acquire, store } = world();
-    store.put('10.6.1.0-24', valueOf('192.0.2.1'), dayMs);
+    store.put('10.6.1.0-24', leaseValue('192.0.2.1'), dayMs);
     assert.equal((await acquire()).lease.key, '10.5.1.0-24');
     assert.deepEqual([...store.records.keys()], ['10.5.1.0-24']);
   });
@@ -93,7 +93,7 @@ describe('acquiring a lease', () => {
     assert.equal((await acquire()).lease.key, '10.5.200.0-24');
     const second = await acquire({ attributes: attributesOf('192.0.2.2') });
     assert.notEqual(second.lease.key, '10.5.200.0-24');
-    assert.equal(store.records.get('10.5.200.0-24')?.value, valueOf('192.0.2.1'));
+    assert.equal(store.records.get('10.5.200.0-24')?.value, leaseValue('192.0.2.1'));
   });
 
   test('a damaged record still holds its subnet; one that has ended does not', async () => {
@@ -101,7 +101,7 @@ describe('acquiring a lease', () => {
       config: '{"Network":"10.5.0.0/16","SubnetMin":"10.5.1.0","SubnetMax":"10.5.2.0"}',
     });
     store.put('10.5.1.0-24', '{broken', dayMs);
-    store.put('10.5.2.0-24', valueOf('192.0.2.9'), 1000);
+    store.put('10.5.2.0-24', leaseValue('192.0.2.9'), 1000);
     await assert.rejects(acquire(), (error) => (error as TwillError).code === 'ERR_TWILL_OUT_OF_SUBNETS');
     await clock.advance(1000);
     assert.equal((await acquire()).lease.key, '10.5.2.0-24');
@@ -109,7 +109,7 @@ describe('acquiring a lease', () => {
 
   test('a reservation keeps having no end and is never renewed', async () => {
     const { keep, store, clock, stopping } = world();
-    store.put('10.5.9.0-24', valueOf('192.0.2.1'));
+    store.put('10.5.9.0-24', leaseValue('192.0.2.1'));
     const { holder } = await keep();
     assert.deepEqual([holder.lease.key, holder.lease.expiresAtMs], ['10.5.9.0-24', undefined]);
     const { writes } = store;
@@ -138,7 +138,7 @@ describe('acquiring a lease', () => {
     let slips = 1;
     // Between our listing and our creation somebody takes a wider range, under another key.
     store.beforeWrite = () => {
-      if (slips-- > 0) store.put('10.5.0.0-20', valueOf('192.0.2.9'), dayMs);
+      if (slips-- > 0) store.put('10.5.0.0-20', leaseValue('192.0.2.9'), dayMs);
     };
     const holder = await acquire();
     assert.equal(holder.lease.key, '10.5.16.0-24');
@@ -192,7 +192,7 @@ describe('keeping a lease', () => {
     const { observe, end } = await keep();
     store.drop('10.5.1.0-24');
     await observe();
-    assert.equal(store.records.get('10.5.1.0-24')?.value, valueOf('192.0.2.1'));
+    assert.equal(store.records.get('10.5.1.0-24')?.value, leaseValue('192.0.2.1'));
     assert.equal(end.error, undefined);
     stopping.abort();
   });
@@ -202,26 +202,26 @@ describe('keeping a lease', () => {
     const { observe } = await keep();
     store.put('10.5.1.0-24', '{"PublicIP":', dayMs);
     await observe();
-    assert.equal(store.records.get('10.5.1.0-24')?.value, valueOf('192.0.2.1'));
+    assert.equal(store.records.get('10.5.1.0-24')?.value, leaseValue('192.0.2.1'));
     stopping.abort();
   });
 
   test('a lease in the hands of another node is lost, and never fought for', async () => {
     const { keep, store } = world();
     const { observe, end } = await keep();
-    store.put('10.5.1.0-24', valueOf('192.0.2.66'), dayMs);
+    store.put('10.5.1.0-24', leaseValue('192.0.2.66'), dayMs);
     await observe();
     assert.ok(end.error instanceof TwillError);
     assert.equal(end.error.code, 'ERR_TWILL_LEASE_LOST');
     assert.match(end.error.message, /10\.5\.1\.0-24 is lost: it is now held by node 192\.0\.2\.66/);
-    assert.equal(store.records.get('10.5.1.0-24')?.value, valueOf('192.0.2.66'));
+    assert.equal(store.records.get('10.5.1.0-24')?.value, leaseValue('192.0.2.66'));
   });
 
   test('a lease that was removed while another covers its subnet is lost', async () => {
     const { keep, store } = world();
     const { observe, end } = await keep();
     store.drop('10.5.1.0-24');
-    store.put('10.5.0.0-20', valueOf('192.0.2.66'), dayMs);
+    store.put('10.5.0.0-20', leaseValue('192.0.2.66'), dayMs);
     await observe();
     assert.equal((end.error as TwillError)?.code, 'ERR_TWILL_LEASE_LOST');
     assert.deepEqual([...store.records.keys()], ['10.5.0.0-20']);
@@ -230,7 +230,7 @@ describe('keeping a lease', () => {
   test('an end that somebody else has set is adopted', async () => {
     const { keep, store, clock, stopping } = world();
     const { holder, observe } = await keep();
-    store.put('10.5.1.0-24', valueOf('192.0.2.1'), 2 * hourMs);
+    store.put('10.5.1.0-24', leaseValue('192.0.2.1'), 2 * hourMs);
     await observe();
     assert.equal(holder.lease.expiresAtMs, clock.nowMs() + 2 * hourMs);
     await clock.advance(hourMs);
