@@ -45,6 +45,7 @@
           'dependencies': ['twill_core'],
           'sources': ['<!@(find test/native -name "*.cc" | sort)'],
           'ldflags': ['-pthread'],
+          'defines': ['DOCTEST_CONFIG_NO_EXCEPTIONS_BUT_WITH_ALL_ASSERTS'],
         },
       ],
     }],

@@ -47,10 +47,10 @@ export function renderTrace(trace: Json): string[] {
   const header = items(field(trace, 'header'));
   const lines = table([], rows);
   if (drop !== null) return lines;
-  if (header.length === 0) return [...lines, 'header   none: the packet itself is the UDP payload'];
+  if (header.length === 0) return [...lines, 'header    none: the packet itself is the UDP payload'];
   const fields = header.map((part) => [
     `  ${printable(String(field(part, 'bytes')))}`,
     printable(String(field(part, 'meaning'))),
   ]);
-  return [...lines, 'header   in front of the packet, inside UDP:', ...table([], fields)];
+  return [...lines, 'header    in front of the packet, inside UDP:', ...table([], fields)];
 }

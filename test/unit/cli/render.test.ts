@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { explainHeader } from '../../../src/agent/trace.js';
+import { renderPeers } from '../../../src/cli/peers.js';
+import { renderStatus } from '../../../src/cli/status.js';
+import { renderTrace } from '../../../src/cli/trace.js';
+
+const direction = (drops: Record<string, number>) => ({
+  ...{ received: 10, receivedBytes: 2048, delivered: 7, deliveredBytes: 1024 },
+  drops,
+});
+const status = {
+  version: '0.1.0',
+  node: {
+    ...{ interface: 'eth0', publicIp: '192.0.2.1', publicIpv6: null, subnet: '10.5.1.0/24' },
+    ...{ leaseExpiresAt: '2030-01-02T00:00:00.000Z', device: 'flannel.1', mtuBytes: 1450 },
+  },
+  backend: { type: 'vxlan', port: 8472, vni: 1, mac: '02:00:00:00:00:01' },
+  store: {
+    description: 'directory /var/lib/twill',
+    trouble: null,
+    lastSnapshotAt: '2030-01-01T00:00:00.000Z',
+  },
+  ...{ generation: 5, peers: 3, quarantined: [{ key: '10.5.9.0-24', reason: 'not JSON\u001b[31m' }] },
+  counters: {
+    encap: direction({ no_route: 3, ttl: 0 }),
+    decap: direction({ unknown_peer: 3 }),
+    icmpSent: 1,
+    icmpSuppressed: 0,
+  },
+  identity: { encap: true, decap: false },
+  ...{ pool: { free: 4000, slots: 4096 }, workers: 1, uptimeSeconds: 3700 },
+};
+
+describe('what people see', () => {
+  test('status: compact, zero drop counters hidden, quarantined records named', () => {
+    const lines = renderStatus(status, Date.parse('2030-01-01T00:00:03.000Z'));
+    assert.deepEqual(lines, [
+      'version  0.1.0, up 1 h 1 min',
+      'node     192.0.2.1 on eth0',
+      'lease    10.5.1.0/24, ends 2030-01-02T00:00:00.000Z',
+      'device   flannel.1, MTU 1450',
+      'backend  vxlan, port 8472, VNI 1, MAC 02:00:00:00:00:01',
+      'store    directory /var/lib/twill: well, last read 3 s ago',
+      'peers    3, generation 5',
+      'workers  1, pool 4000 of 4096 free',
+      'icmp     1 sent, 0 suppressed',
+      '',
+      'packets  received           delivered           dropped  all accounted for',
+      'encap    10        2.0 KiB  7          1.0 KiB  3        yes',
+      'decap    10        2.0 KiB  7          1.0 KiB  3        NO',
+      '',
+      'drops',
+      '  encap  no_route      3',
+      '  decap  unknown_peer  3',
+      '',
+      'quarantined: 1',
+      '  10.5.9.0-24: not JSON?[31m',
+    ]);
+  });
+
+  test('status: trouble, a reservation, and an agent that tells less', () => {
+    const troubled = { ...status, store: { ...status.store, trouble: 'no such directory' } };
+    assert.ok(renderStatus(troubled, 0).some((line) => line.includes('TROUBLE: no such directory')));
+    const reserved = { ...status, node: { ...status.node, leaseExpiresAt: null } };
+    assert.ok(renderStatus(reserved, 0).includes('lease    10.5.1.0/24, never ends (reservation)'));
+    assert.doesNotThrow(() => renderStatus({}, 0));
+    assert.doesNotThrow(() => renderStatus(null, 0));
+  });
+
+  test('peers', () => {
+    const peer = {
+      ...{ key: '10.5.2.0-24', subnet: '10.5.2.0/24', mac: '02:00:00:00:00:02', expiresAt: null },
+      endpoint: { address: '192.0.2.2', port: 8472 },
+    };
+    const v6 = {
+      ...peer,
+      subnet: 'fd00:2::/64',
+      mac: null,
+      endpoint: { address: '2001:db8::2', port: 8472 },
+    };
+    assert.deepEqual(renderPeers([peer, v6]), [
+      'SUBNET       ENDPOINT            MAC                EXPIRES',
+      '10.5.2.0/24  192.0.2.2:8472      02:00:00:00:00:02  never',
+      'fd00:2::/64  [2001:db8::2]:8472  -                  never',
+    ]);
+    assert.deepEqual(renderPeers([]), ['no peers']);
+  });
+
+  test('trace: the header explained field by field, or the drop', () => {
+    const header = explainHeader(Buffer.from('0800000000000100c6d2326f8f441211223344550800', 'hex'));
+    const trace = {
+      ...{ address: '10.5.2.9', ownSubnet: false, mtuBytes: 1450, drop: null, header },
+      peer: { key: '10.5.2.0-24', subnet: '10.5.2.0/24', mac: 'c6:d2:32:6f:8f:44' },
+      endpoint: { address: '192.0.2.2', port: 8472 },
+    };
+    assert.deepEqual(renderTrace(trace), [
+      'address   10.5.2.9',
+      'peer      10.5.2.0/24, MAC c6:d2:32:6f:8f:44',
+      'endpoint  UDP 192.0.2.2:8472',
+      'MTU       1450',
+      'header    in front of the packet, inside UDP:',
+      '  08000000      VXLAN flags: a VNI is given',
+      '  00000100      VNI 1',
+      '  c6d2326f8f44  inner destination MAC c6:d2:32:6f:8f:44',
+      '  121122334455  inner source MAC 12:11:22:33:44:55',
+      '  0800          EtherType IPv4',
+    ]);
+    assert.ok(
+      renderTrace({ ...trace, header: [] }).includes('header    none: the packet itself is the UDP payload'),
+    );
+    const drop = {
+      address: '10.5.1.9',
+      ownSubnet: true,
+      mtuBytes: 1450,
+      drop: 'no_route',
+      peer: null,
+      endpoint: null,
+    };
+    assert.deepEqual(renderTrace({ ...drop, header: [] }).slice(0, 2), [
+      'address  10.5.1.9',
+      'dropped  no_route',
+    ]);
+  });
+});
