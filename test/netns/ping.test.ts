@@ -1,4 +1,5 @@
-// Real TUN, real sockets, real kernel peers: two nodes in namespaces of their own ping each other through the engine.
+// Real TUN, real sockets, real kernel peers: two nodes in namespaces of their own ping each other and
+// exchange bulk TCP through the engine.
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -117,15 +118,32 @@ async function pingAll(from: Namespace, source: string, to: string, mtuBytes: nu
   }
 }
 
+const BULK = fileURLToPath(new URL('../support/tcp-bulk.js', import.meta.url));
+const BULK_BYTES = 24 << 20;
+
+/** Bulk TCP, compared by hash at both ends. */
+async function tcpBulk(from: Namespace, to: Namespace, address: string): Promise<void> {
+  const server = to.spawn(process.execPath, [BULK, 'serve', address], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  assert.ok(server.stdout);
+  const lines = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
+  const port = (await lines.next()).value as string;
+  const sent = await from.exec(process.execPath, [BULK, 'send', address, port, String(BULK_BYTES)]);
+  assert.equal((await lines.next()).value, sent.stdout.trim());
+}
+
 for (const encap of ['vxlan', 'udp'] as const) {
   for (const workers of [1, 2]) {
-    test(`${encap}, ours to ours, ${workers} worker(s): ping both ways`, async (t) => {
+    test(`${encap}, ours to ours, ${workers} worker(s): ping and TCP both ways`, async (t) => {
       const [a, b] = await pair(t);
       const nodeA = await EngineNode.start(a, encap, A, B, workers);
       const nodeB = await EngineNode.start(b, encap, B, A, workers);
       const mtuBytes = encap === 'udp' ? 1472 : 1450;
       await pingAll(a, A.base, B.base, mtuBytes);
       await pingAll(b, B.base, A.base, mtuBytes);
+      await tcpBulk(a, b, B.base);
+      await tcpBulk(b, a, A.base);
       for (const node of [nodeA, nodeB]) {
         const stats = await node.stats();
         assertIdentity(stats.encap);
@@ -137,7 +155,7 @@ for (const encap of ['vxlan', 'udp'] as const) {
   }
 }
 
-test("vxlan against the kernel's device set up as flannel does: ping both ways", async (t) => {
+test("vxlan against the kernel's device set up as flannel does: ping and TCP both ways", async (t) => {
   const [a, b] = await pair(t);
   await EngineNode.start(a, 'vxlan', A, B);
   await b.ip(
@@ -165,4 +183,6 @@ test("vxlan against the kernel's device set up as flannel does: ping both ways",
   await b.ip('route', 'replace', A.subnet, 'via', A.base, 'dev', 'flannel.1', 'onlink', 'src', B.base);
   await pingAll(a, A.base, B.base, 1450);
   await pingAll(b, B.base, A.base, 1450);
+  await tcpBulk(a, b, B.base);
+  await tcpBulk(b, a, A.base);
 });
