@@ -57,6 +57,8 @@ export class MemoryStore implements Store {
   fault: Error | null = null;
   /** Called before each write, to let a test slip in between. */
   beforeWrite: ((key: string) => void) | null = null;
+  /** Set: the next listing is handed out only after this, as old as it is by then. */
+  nextListWaits: Promise<void> | null = null;
   lists = 0;
   writes = 0;
   readonly #clock: Clock;
@@ -92,7 +94,11 @@ export class MemoryStore implements Store {
     this.lists += 1;
     await Promise.resolve();
     this.#check();
-    return { records: [...this.records.values()], unreadable: [] };
+    const snapshot = { records: [...this.records.values()], unreadable: [] };
+    const wait = this.nextListWaits;
+    this.nextListWaits = null;
+    await wait;
+    return snapshot;
   }
 
   async *watch(signal: AbortSignal): AsyncIterable<StoreSnapshot> {

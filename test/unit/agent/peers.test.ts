@@ -141,6 +141,30 @@ describe('following the leases of the others', () => {
       },
     ));
 
+  test('a listing that the watch has overtaken is thrown away', () =>
+    following(
+      async ({ clock, wanted, store, put }) => {
+        let handOut = () => {};
+        store.nextListWaits = new Promise((resolve) => {
+          handOut = resolve;
+        });
+        const { lists } = store;
+        await clock.advance(61_000);
+        assert.equal(store.lists, lists + 1, 'the end of a lease asks for a listing');
+        put(3);
+        await settle();
+        const now = wanted();
+        assert.equal(now.length, 2);
+        handOut();
+        await settle();
+        assert.deepEqual(wanted(), now);
+      },
+      ({ put }) => {
+        put(1);
+        put(2, 60_000);
+      },
+    ));
+
   test('while the store cannot be read peers stay, ended leases too', () =>
     following(
       async ({ clock, wanted, store, table }) => {
