@@ -1,5 +1,6 @@
 /** What a snapshot of the store says about subnets: which are taken, and by whom. Pure. */
 
+import { overlap } from '../lease/allocate.js';
 import { decodeLease, parseLeaseKey } from '../lease/codec.js';
 import type { Lease, LeaseSubnets } from '../lease/lease.js';
 import type { IpAddress } from '../net/ip.js';
@@ -49,10 +50,6 @@ export function olderClaim(snapshot: StoreSnapshot, own: StoreRecord, nowMs: num
     return subnets !== null && theirs !== null && overlap(subnets, theirs);
   });
   return claims[0] ?? null;
-}
-
-export function overlap(a: LeaseSubnets, b: LeaseSubnets): boolean {
-  return Boolean((a.v4 && b.v4?.overlaps(a.v4)) || (a.v6 && b.v6?.overlaps(a.v6)));
 }
 
 export function ended(record: StoreRecord, nowMs: number): boolean {

@@ -7,13 +7,13 @@
  */
 import type { NetConf } from '../config/net-conf.js';
 import { TwillError } from '../errors.js';
-import { chooseSubnets, compatible } from '../lease/allocate.js';
+import { chooseSubnets, compatible, overlap } from '../lease/allocate.js';
 import { decodeLease, encodeLeaseValue, leaseKey } from '../lease/codec.js';
 import type { Lease, LeaseAttributes, LeaseSubnets } from '../lease/lease.js';
 import type { Logger } from '../observe/log.js';
 import type { PutOptions, Store, StoreRecord, StoreSnapshot } from '../store/store.js';
 import { type Clock, retryDelayMs } from './clock.js';
-import { decoded, ended, olderClaim, overlap, ownRecords, sameNode, takenSubnets } from './lease-claims.js';
+import { decoded, ended, olderClaim, ownRecords, sameNode, takenSubnets } from './lease-claims.js';
 
 export interface LeaseTerms {
   readonly store: Store;

@@ -1,7 +1,8 @@
 /** The agent's state as JSON, for `twill status` and `twill peers`. Pure. */
 import type { Backend, BackendNode } from '../backend/backend.js';
 import type { DirectionStats, Plane } from '../dataplane/plane.js';
-import type { Json, Lease, LeaseSubnets } from '../lease/lease.js';
+import type { Lease, LeaseSubnets } from '../lease/lease.js';
+import type { Json } from '../net/json.js';
 import type { PeerLease, PeerTable } from './peers.js';
 import type { Underlay } from './underlay.js';
 

@@ -1,7 +1,8 @@
 /** What would happen to a packet from this node to one address, for people and programs. Pure. */
 import type { PlaneTrace } from '../dataplane/plane.js';
-import type { Json, LeaseSubnets } from '../lease/lease.js';
+import type { LeaseSubnets } from '../lease/lease.js';
 import type { IpAddress } from '../net/ip.js';
+import type { Json } from '../net/json.js';
 import { MacAddress } from '../net/mac.js';
 import type { PeerLease } from './peers.js';
 

@@ -1,5 +1,6 @@
 /** Our VTEP MAC. It is kept in our own lease, so that it survives restarts and peers need not learn a new one. Pure. */
-import type { Json, Lease } from '../lease/lease.js';
+import { vtepMacTexts } from '../lease/claims.js';
+import type { Lease } from '../lease/lease.js';
 import { MacAddress } from '../net/mac.js';
 import type { StoreSnapshot } from '../store/store.js';
 import { decoded, type NodeIdentity, ownRecords, sameNode } from './lease-claims.js';
@@ -21,15 +22,6 @@ export function chooseVtepMac(
   return usable ?? MacAddress.local(Uint8Array.from({ length: 6 }, () => Math.floor(random() * 256)));
 }
 
-function vtepMacs({ attributes }: Lease): MacAddress[] {
-  return [attributes.backendData, attributes.backendV6Data].flatMap((data) => {
-    const mac = MacAddress.tryParse(vtepMacText(data));
-    return mac ? [mac] : [];
-  });
-}
-
-function vtepMacText(data: Json | undefined): string {
-  if (typeof data !== 'object' || data === null || Array.isArray(data)) return '';
-  const text = data['VtepMAC'];
-  return typeof text === 'string' ? text : '';
+function vtepMacs(lease: Lease): MacAddress[] {
+  return vtepMacTexts(lease).flatMap((text) => MacAddress.tryParse(text) ?? []);
 }

@@ -2,7 +2,7 @@
  * A backend decides, from pure values, what our lease carries, which leases are peers of ours and how they are reached.
  * It does nothing: the dataplane makes the wanted state so.
  */
-import type { Json, Lease, LeaseAttributes } from '../lease/lease.js';
+import type { Lease, LeaseAttributes } from '../lease/lease.js';
 import type { IpAddress, IpFamily } from '../net/ip.js';
 import type { MacAddress } from '../net/mac.js';
 import type { Prefix } from '../net/prefix.js';
@@ -41,5 +41,3 @@ export interface Backend {
   attributes(node: BackendNode): LeaseAttributes;
   decide(lease: Lease): PeerDecision;
 }
-
-export type BackendConfig = { readonly type: string; readonly raw: { readonly [key: string]: Json } };

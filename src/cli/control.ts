@@ -1,7 +1,8 @@
 /** What the commands that ask a running agent have in common. */
 import { type FlagSpec, flagHelp, parseFlags } from '../config/flags.js';
+import { DEFAULT_CONTROL_SOCKET } from '../config/run-options.js';
 import { TwillError } from '../errors.js';
-import type { Json } from '../lease/lease.js';
+import type { Json } from '../net/json.js';
 import { controlRequest } from '../observe/control-socket.js';
 import type { CommandIo } from './command.js';
 
@@ -9,7 +10,7 @@ export const controlFlags: FlagSpec[] = [
   {
     name: 'control-socket',
     kind: 'string',
-    default: '/run/twill/control.sock',
+    default: DEFAULT_CONTROL_SOCKET,
     help: 'socket of the agent to ask',
   },
   { name: 'json', kind: 'boolean', default: false, help: 'print one JSON value', env: false },

@@ -1,5 +1,5 @@
 /** `twill peers`: the peer table of the agent on this node. */
-import type { Json } from '../lease/lease.js';
+import type { Json } from '../net/json.js';
 import { type Command, exitCode } from './command.js';
 import { answer, controlFlags, field, items, parseQuery, usageText } from './control.js';
 import { printable, table } from './table.js';

@@ -1,5 +1,5 @@
 /** `twill status`: how the agent on this node is doing. */
-import type { Json } from '../lease/lease.js';
+import type { Json } from '../net/json.js';
 import { type Command, exitCode } from './command.js';
 import { answer, controlFlags, field, items, parseQuery, usageText } from './control.js';
 import { bytesText, durationText, printable, table } from './table.js';

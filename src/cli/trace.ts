@@ -1,7 +1,7 @@
 /** `twill trace ADDRESS`: what would happen to a packet from this node to that address. */
 import { TwillError } from '../errors.js';
-import type { Json } from '../lease/lease.js';
 import { IpAddress } from '../net/ip.js';
+import type { Json } from '../net/json.js';
 import { type Command, exitCode } from './command.js';
 import { answer, controlFlags, field, items, parseQuery, usageText } from './control.js';
 import { endpointText } from './peers.js';

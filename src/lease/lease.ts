@@ -3,6 +3,7 @@
  * In a store it is a key (`10.244.1.0-24`, dual stack `10.244.1.0-24&fd00::-64`) and a JSON value; see codec.ts.
  */
 import type { IpAddress } from '../net/ip.js';
+import type { Json } from '../net/json.js';
 import type { Prefix } from '../net/prefix.js';
 
 /** The slice of each overlay network that a node holds. At least one family is present. */
@@ -11,15 +12,13 @@ export interface LeaseSubnets {
   readonly v6?: Prefix;
 }
 
-/** A JSON value as it stands in a record: backends interpret their own data. */
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-
 /** What a node tells the others about itself. Field order and omission in JSON: see codec.ts. */
 export interface LeaseAttributes {
   readonly publicIp: IpAddress;
   readonly publicIpv6: IpAddress | null;
   /** `''` for udp and alloc, else `vxlan`, `host-gw`, ... */
   readonly backendType: string;
+  /** As it stands in the record: backends interpret their own data. */
   readonly backendData?: Json;
   readonly backendV6Data?: Json;
 }

@@ -3,29 +3,10 @@
  * record cannot hide the others. Keys are those below `subnets/`, e.g. `10.244.1.0-24`; values are lease JSON, byte for byte.
  */
 
-/** One record as the store holds it. */
-export interface StoreRecord {
-  readonly key: string;
-  readonly value: string;
-  /** Wall-clock end in milliseconds since the epoch; absent: the record never expires (a reservation). */
-  readonly expiresAtMs?: number;
-  /** Opaque version of this record, for compare-and-swap. */
-  readonly revision: string;
-  /** Order of creation within the store; of two claims the older one wins. */
-  readonly createdOrder: bigint;
-}
+import type { LeaseListing, LeaseRecord } from '../lease/record.js';
 
-/** A record that is there but could not be read (permission, size, not a regular file, not UTF-8). */
-export interface UnreadableRecord {
-  readonly key: string;
-  readonly reason: string;
-}
-
-/** A complete view. A partly readable listing is never yielded as complete: an unreadable record is named instead. */
-export interface StoreSnapshot {
-  readonly records: readonly StoreRecord[];
-  readonly unreadable: readonly UnreadableRecord[];
-}
+export type StoreRecord = LeaseRecord;
+export type StoreSnapshot = LeaseListing;
 
 export interface PutOptions {
   /** Milliseconds until the record expires; absent: never. */

@@ -1,0 +1,207 @@
+/** The flags of `twill run`: flannel's names where they mean the same, and what they amount to. */
+import { TwillError } from '../errors.js';
+import { IpAddress, type IpFamily } from '../net/ip.js';
+import { type FlagSpec, type FlagValue, parseFlags } from './flags.js';
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface RunOptions {
+  /** `dir:PATH`. */
+  readonly store: string;
+  /** Interface names or addresses, then patterns, in order of preference. */
+  readonly iface: readonly string[];
+  readonly ifaceRegex: readonly string[];
+  readonly ifaceCanReach?: IpAddress;
+  readonly publicIp?: IpAddress;
+  readonly publicIpv6?: IpAddress;
+  readonly subnetFile: string;
+  /** How long before its end the lease is renewed. */
+  readonly subnetLeaseRenewMarginMinutes: number;
+  readonly leaseTtlSeconds: number;
+  /** What subnet.env tells the CNI plugin. */
+  readonly ipMasq: boolean;
+  readonly dataplane: 'userspace';
+  readonly workers: number;
+  readonly sourceCheck: boolean;
+  readonly tunName?: string;
+  readonly controlSocket: string;
+  readonly logLevel: LogLevel;
+}
+
+export const DEFAULT_CONTROL_SOCKET = '/run/twill/control.sock';
+
+const text = (name: string, byDefault: string, help: string): FlagSpec => ({
+  name,
+  kind: 'string',
+  default: byDefault,
+  help,
+});
+
+export const runFlags: readonly FlagSpec[] = [
+  text('store', 'dir:/var/lib/twill', 'where leases are kept: dir:PATH, with PATH/config and PATH/subnets/'),
+  {
+    name: 'iface',
+    kind: 'list',
+    default: [],
+    help: 'underlay interface, by name or address; may be repeated, the first that exists is taken',
+  },
+  {
+    name: 'iface-regex',
+    kind: 'list',
+    default: [],
+    help: 'pattern of its address or name, tried after --iface; may be repeated',
+  },
+  text('iface-can-reach', '', 'take the interface that leads to this address'),
+  text('public-ip', '', 'address that peers send to, where it is not that of the interface'),
+  text('public-ipv6', '', 'the same for IPv6'),
+  text('subnet-file', '/run/flannel/subnet.env', 'file that tells others our subnet and MTU'),
+  {
+    name: 'subnet-lease-renew-margin',
+    kind: 'integer',
+    default: 60,
+    min: 1,
+    max: 1439,
+    help: 'minutes before its end at which the lease is renewed',
+  },
+  {
+    name: 'lease-ttl',
+    kind: 'integer',
+    default: 86_400,
+    min: 5,
+    max: 315_360_000,
+    help: 'seconds that a lease lasts unless renewed',
+  },
+  {
+    name: 'dataplane',
+    kind: 'choice',
+    choices: ['userspace'],
+    default: 'userspace',
+    help: 'what carries the packets',
+  },
+  {
+    name: 'workers',
+    kind: 'integer',
+    default: 1,
+    min: 1,
+    max: 64,
+    help: 'native threads, each with a queue of the device',
+  },
+  {
+    name: 'source-check',
+    kind: 'choice',
+    choices: ['on', 'off'],
+    default: 'on',
+    help: 'accept only what a known peer may send; off trusts every sender, as flannel does',
+  },
+  text('tun-name', '', "name of the device (default flannel's: flannel.<VNI>, flannel0)"),
+  text('control-socket', DEFAULT_CONTROL_SOCKET, 'socket that "twill status", "peers" and "trace" ask'),
+  {
+    name: 'log-level',
+    kind: 'choice',
+    choices: LOG_LEVELS,
+    default: 'info',
+    help: 'least severe log line written',
+  },
+];
+
+/**
+ * flannel's flags whose job this version does not do yet. At flannel's default they ask for nothing and are accepted;
+ * any other value is refused, since silently leaving the job undone would be worse.
+ */
+const notYet: readonly FlagSpec[] = [
+  ...['endpoints', 'keyfile', 'certfile', 'cafile', 'username', 'password'].map((name) =>
+    text(`etcd-${name}`, '', ''),
+  ),
+  text('etcd-prefix', '/coreos.com/network', ''),
+  ...['kube-api-url', 'kubeconfig-file', 'net-config-path', 'vmodule', 'log_backtrace_at'].map((name) =>
+    text(name, '', ''),
+  ),
+  text('kube-annotation-prefix', 'flannel.alpha.coreos.com', ''),
+  text('healthz-ip', '0.0.0.0', ''),
+  ...[
+    ['kube-subnet-mgr', false],
+    ['ip-masq', false],
+    ['ip-masq-fully-random-disable', false],
+    ['ip-blackhole-route', false],
+    ['iptables-forward-rules', true],
+    ['set-node-network-unavailable', true],
+  ].map(
+    ([name, byDefault]): FlagSpec => ({
+      name: `${name}`,
+      kind: 'boolean',
+      default: byDefault === true,
+      help: '',
+    }),
+  ),
+  { name: 'healthz-port', kind: 'integer', default: 0, help: '' },
+  { name: 'iptables-resync', kind: 'integer', default: 5, help: '' },
+];
+
+/** Throws ERR_TWILL_USAGE. */
+export function runOptions(
+  argv: readonly string[],
+  env: { readonly [name: string]: string | undefined },
+): RunOptions {
+  const { values, positional } = parseFlags([...runFlags, ...notYet], argv, env);
+  if (positional.length > 0) throw usage(`unexpected argument: ${positional[0]}`);
+  for (const { name, default: byDefault } of notYet) {
+    if (values[name] === byDefault) continue;
+    throw usage(`--${name} is not supported by this version of twill: leave it out`);
+  }
+  const string = (name: string) => String(values[name]);
+  const store = string('store');
+  if (!/^dir:./.test(store)) throw usage(`--store=${JSON.stringify(store)} is wrong: write dir:PATH`);
+  for (const name of ['subnet-file', 'control-socket']) {
+    if (string(name) === '') throw usage(`--${name} is empty: write a path`);
+  }
+  const ifaceCanReach = addressFlag('iface-can-reach', values);
+  const publicIp = addressFlag('public-ip', values, 4);
+  const publicIpv6 = addressFlag('public-ipv6', values, 6);
+  const tunName = string('tun-name');
+  if (tunName !== '') checkDeviceName(tunName);
+  return {
+    store,
+    iface: values['iface'] as readonly string[],
+    ifaceRegex: values['iface-regex'] as readonly string[],
+    ...(ifaceCanReach && { ifaceCanReach }),
+    ...(publicIp && { publicIp }),
+    ...(publicIpv6 && { publicIpv6 }),
+    subnetFile: string('subnet-file'),
+    subnetLeaseRenewMarginMinutes: Number(values['subnet-lease-renew-margin']),
+    leaseTtlSeconds: Number(values['lease-ttl']),
+    ipMasq: values['ip-masq'] === true,
+    dataplane: 'userspace',
+    workers: Number(values['workers']),
+    sourceCheck: values['source-check'] === 'on',
+    ...(tunName !== '' && { tunName }),
+    controlSocket: string('control-socket'),
+    logLevel: values['log-level'] as LogLevel,
+  };
+}
+
+function addressFlag(
+  name: string,
+  values: { readonly [name: string]: FlagValue },
+  family?: IpFamily,
+): IpAddress | undefined {
+  const given = String(values[name]);
+  if (given === '') return undefined;
+  const address = IpAddress.tryParse(given);
+  if (address && (family === undefined || address.family === family)) return address;
+  throw usage(
+    `--${name}=${JSON.stringify(given.slice(0, 80))} is wrong: write an ${family ? `IPv${family}` : 'IP'} address`,
+  );
+}
+
+/** The kernel's rules for names (dev_valid_name), and 15 characters. */
+function checkDeviceName(name: string): void {
+  if (name.length <= 15 && /^[^\s/:]+$/.test(name) && name !== '.' && name !== '..') return;
+  throw usage(
+    `--tun-name=${JSON.stringify(name.slice(0, 80))} is wrong: 1 to 15 characters without space, "/" or ":"`,
+  );
+}
+
+function usage(message: string): TwillError {
+  return new TwillError('ERR_TWILL_USAGE', message);
+}

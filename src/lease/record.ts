@@ -1,0 +1,26 @@
+/** Leases as a store holds them: raw records, not yet believed. */
+
+export interface LeaseRecord {
+  /** Below `subnets/`, e.g. `10.244.1.0-24`. */
+  readonly key: string;
+  /** Lease JSON, byte for byte. */
+  readonly value: string;
+  /** Wall-clock end in milliseconds since the epoch; absent: the record never expires (a reservation). */
+  readonly expiresAtMs?: number;
+  /** Opaque version of this record, for compare-and-swap. */
+  readonly revision: string;
+  /** Order of creation within the store; of two claims the older one wins. */
+  readonly createdOrder: bigint;
+}
+
+/** A record that is there but could not be read (permission, size, not a regular file, not UTF-8). */
+export interface UnreadableRecord {
+  readonly key: string;
+  readonly reason: string;
+}
+
+/** A complete listing. One that could not be completed is never handed out; an unreadable record is named instead. */
+export interface LeaseListing {
+  readonly records: readonly LeaseRecord[];
+  readonly unreadable: readonly UnreadableRecord[];
+}

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createBackend } from '../../../src/backend/create.js';
+import { parseNetConf } from '../../../src/config/net-conf.js';
+import { decodeLease, encodeLeaseValue } from '../../../src/lease/codec.js';
+import { IpAddress } from '../../../src/net/ip.js';
+import { MacAddress } from '../../../src/net/mac.js';
+
+const backend = (section: string) =>
+  createBackend(parseNetConf(`{"Network":"10.5.0.0/16","Backend":${section}}`).backend);
+const lease = (value: string, key = '10.5.2.0-24') => decodeLease({ key, value });
+const node = {
+  publicIp: IpAddress.parse('192.0.2.1'),
+  publicIpv6: null,
+  mac: MacAddress.parse('02:00:00:00:00:01'),
+};
+
+test("udp: flannel's name, port, MTU and lease; peers whatever their type", () => {
+  const udp = backend('{"Type":"udp"}');
+  assert.deepEqual([udp.deviceName, udp.port, udp.deviceMtu(1500, 4)], ['flannel%d', 8285, 1472]);
+  assert.equal(backend('{"Type":"udp","Port":7777}').port, 7777);
+  assert.equal(encodeLeaseValue(udp.attributes(node)), '{"PublicIP":"192.0.2.1","PublicIPv6":null}');
+  const decision = udp.decide(lease('{"PublicIP":"192.0.2.2","BackendType":"vxlan"}'));
+  assert.ok('peers' in decision);
+  assert.deepEqual(
+    decision.peers.map(({ subnet, endpoint }) => `${subnet} ${endpoint.address} ${endpoint.port}`),
+    ['10.5.2.0/24 192.0.2.2 8285'],
+  );
+});
+
+test("vxlan: flannel's name, port, MTU and lease", () => {
+  const vxlan = backend('{"Type":"vxlan"}');
+  assert.deepEqual([vxlan.deviceName, vxlan.port, vxlan.vni], ['flannel.1', 8472, 1]);
+  assert.deepEqual([vxlan.deviceMtu(1500, 4), vxlan.deviceMtu(1500, 6)], [1450, 1430]);
+  assert.equal(backend('{"Type":"vxlan","VNI":9,"Port":4789,"MTU":9000}').deviceMtu(1500, 4), 8950);
+  assert.equal(
+    encodeLeaseValue(vxlan.attributes(node)),
+    '{"PublicIP":"192.0.2.1","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:01"}}',
+  );
+});
+
+test('vxlan: dual stack becomes a row for each family, each to its own address', () => {
+  const value =
+    '{"PublicIP":"192.0.2.2","PublicIPv6":"2001:db8::2","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:02"},"BackendV6Data":{"VNI":1,"VtepMAC":"02:00:00:00:00:03"}}';
+  const decision = backend('{"Type":"vxlan"}').decide(lease(value, '10.5.2.0-24&fd00:5:0:2::-64'));
+  assert.ok('peers' in decision);
+  assert.deepEqual(
+    decision.peers.map(({ subnet, endpoint, mac }) => `${subnet} ${endpoint.address} ${mac}`),
+    ['10.5.2.0/24 192.0.2.2 02:00:00:00:00:02', 'fd00:5:0:2::/64 2001:db8::2 02:00:00:00:00:03'],
+  );
+});
+
+const refused: [string, RegExp][] = [
+  ['"BackendType":"host-gw"', /BackendType is "host-gw"/],
+  ['"BackendType":""', /BackendType is ""/],
+  ['"BackendType":"vxlan"', /BackendData is missing/],
+  ['"BackendType":"vxlan","BackendData":7', /BackendData is 7/],
+  ['"BackendType":"vxlan","BackendData":{}', /no VtepMAC/],
+  ['"BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:01"}', /must be written like/],
+  ['"BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:00:00:01"}', /must be written like/],
+  ['"BackendType":"vxlan","BackendData":{"VtepMAC":"00:00:00:00:00:00"}', /no device can have/],
+  ['"BackendType":"vxlan","BackendData":{"VtepMAC":"ff:ff:ff:ff:ff:ff"}', /no device can have/],
+  ['"BackendType":"vxlan","BackendData":{"VNI":2,"VtepMAC":"02:00:00:00:00:02"}', /has VNI 2: ours is 1/],
+  ['"BackendType":"vxlan","BackendData":{"VNI":"1","VtepMAC":"02:00:00:00:00:02"}', /has VNI "1"/],
+];
+for (const [rest, why] of refused) {
+  test(`vxlan refuses a lease with ${rest}`, () => {
+    const decision = backend('{"Type":"vxlan"}').decide(lease(`{"PublicIP":"192.0.2.2",${rest}}`));
+    assert.ok('refused' in decision);
+    assert.match(decision.refused, why);
+  });
+}
+
+const wrong: [string, RegExp][] = [
+  ['{"Type":"vxlan","VNI":16777216}', /VNI is 16777216: write an integer from 0 to 16777215/],
+  ['{"Type":"vxlan","Port":65536}', /Port is 65536/],
+  ['{"Type":"udp","Port":"8285"}', /Port is "8285"/],
+  ['{"Type":"vxlan","DirectRouting":true}', /DirectRouting is true, which this version cannot do/],
+  ['{"Type":"constructor"}', /this version has udp, vxlan/],
+];
+for (const [section, why] of wrong) {
+  test(`refused: ${section}`, () =>
+    assert.throws(() => backend(section), { code: 'ERR_TWILL_CONFIG', message: why }));
+}
+
+test('an underlay too small for the headers is refused', () => {
+  assert.throws(() => backend('{"Type":"vxlan"}').deviceMtu(100, 4), {
+    code: 'ERR_TWILL_CONFIG',
+    message: /leaves 50 bytes/,
+  });
+});

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { flagHelp } from '../../../src/config/flags.js';
+import { runFlags, runOptions } from '../../../src/config/run-options.js';
+
+test("flannel's defaults", () => {
+  const options = runOptions([], {});
+  assert.equal(options.subnetFile, '/run/flannel/subnet.env');
+  assert.equal(options.subnetLeaseRenewMarginMinutes, 60);
+  assert.equal(options.leaseTtlSeconds, 86_400);
+  assert.deepEqual(
+    [options.iface, options.publicIp, options.sourceCheck, options.workers],
+    [[], undefined, true, 1],
+  );
+});
+
+test('one dash or two, value behind "=" or next; lists collect; switches stand alone', () => {
+  const options = runOptions(
+    [
+      '-iface',
+      'eth0',
+      '--iface=192.0.2.1',
+      '--public-ip=192.0.2.9',
+      '--ip-masq=false',
+      '--source-check',
+      'off',
+    ],
+    {},
+  );
+  assert.deepEqual(options.iface, ['eth0', '192.0.2.1']);
+  assert.equal(`${options.publicIp}`, '192.0.2.9');
+  assert.equal(options.sourceCheck, false);
+});
+
+test("the environment: flannel's names count, ours before them, the command line before both; empty is nothing", () => {
+  const env = {
+    FLANNELD_SUBNET_FILE: '/a',
+    FLANNELD_WORKERS: '2',
+    TWILL_WORKERS: '3',
+    FLANNELD_IFACE: 'eth7',
+    FLANNELD_PUBLIC_IP: '',
+  };
+  const options = runOptions(['--subnet-file=/b'], env);
+  assert.deepEqual([options.subnetFile, options.workers, options.iface], ['/b', 3, ['eth7']]);
+});
+
+const wrong: [string[], RegExp][] = [
+  [['--ifac=eth0'], /unknown flag --ifac: did you mean --iface\?/],
+  [['--nonsense-entirely'], /unknown flag --nonsense-entirely$/],
+  [['--workers=0'], /--workers="0" is wrong: write an integer from 1 to 64/],
+  [['--workers=2x'], /--workers="2x"/],
+  [['--workers'], /--workers needs a value/],
+  [['--ip-masq', 'false'], /write --ip-masq=false/],
+  [['--ip-masq=maybe'], /write true or false/],
+  [['--log-level=loud'], /write one of trace, debug/],
+  [['--public-ip=192.0.2.300'], /--public-ip="192\.0\.2\.300" is wrong: write an IPv4 address/],
+  [['--public-ip=2001:db8::1'], /write an IPv4 address/],
+  [['--store=etcd'], /write dir:PATH/],
+  [['--tun-name=a/b'], /1 to 15 characters/],
+  [['--tun-name=abcdefghijklmnop'], /1 to 15 characters/],
+  [['--subnet-lease-renew-margin=1440'], /from 1 to 1439/],
+  [['--kube-subnet-mgr'], /--kube-subnet-mgr is not supported by this version/],
+  [['--etcd-endpoints=http://x'], /--etcd-endpoints is not supported/],
+  [['extra'], /unexpected argument: extra/],
+];
+for (const [argv, why] of wrong) {
+  test(`refused: ${argv.join(' ')}`, () =>
+    assert.throws(() => runOptions(argv, {}), { code: 'ERR_TWILL_USAGE', message: why }));
+}
+
+test('a wrong environment names its variable', () => {
+  assert.throws(() => runOptions([], { FLANNELD_WORKERS: 'many' }), {
+    code: 'ERR_TWILL_USAGE',
+    message: /^FLANNELD_WORKERS="many" is wrong/,
+  });
+});
+
+test('the help names every flag', () => {
+  const help = flagHelp(runFlags);
+  for (const { name } of runFlags) assert.ok(help.includes(`--${name}`), name);
+});
