@@ -6,7 +6,7 @@
     'include_dirs': ['native'],
     'cflags': ['-Wall', '-Wextra', '-Werror', '-Wshadow', '-Wno-unused-parameter',
       # GCC 12 sees an overlap in std::string's own code (its bug 105651).
-      '-Wno-restrict', '-Wno-unknown-warning-option',
+      '-Wno-restrict',
       '-fvisibility=hidden', '-fPIC'],
     'cflags_cc!': ['-std=gnu++17', '-std=gnu++20', '-fexceptions'],
     'cflags_cc': ['-std=c++20', '-fno-exceptions', '-fno-rtti'],

@@ -3,29 +3,12 @@
 #include <memory>
 
 #include "binding/js_error.h"
+#include "binding/js_values.h"
 #include "engine/engine.h"
 
 namespace twill {
 
 namespace {
-
-struct Bytes {
-  const uint8_t* data = nullptr;
-  size_t size = 0;
-};
-
-Bytes BytesOf(const Napi::Value& value) {
-  if (!value.IsTypedArray()) return {};
-  auto array = value.As<Napi::Uint8Array>();
-  return {array.Data(), array.ByteLength()};
-}
-
-bool AddressOf(const Napi::Value& value, IpAddr& out) {
-  Bytes b = BytesOf(value);
-  if (b.size != 4 && b.size != 16) return false;
-  out = b.size == 4 ? IpAddr::V4(b.data) : IpAddr::V6(b.data);
-  return true;
-}
 
 // Packed prefixes: family, length, 16 bytes of address.
 constexpr size_t kPackedPrefixBytes = 18;
@@ -40,21 +23,6 @@ bool EachPrefix(const Napi::Value& value, Visit visit) {
     visit(IpPrefix{p[0] == 4 ? IpAddr::V4(p + 2) : IpAddr::V6(p + 2), p[1]});
   }
   return true;
-}
-
-uint32_t NumberOf(const Napi::Object& object, const char* key) {
-  Napi::Value value = object.Get(key);
-  return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0;
-}
-
-bool BooleanOf(const Napi::Object& object, const char* key) {
-  Napi::Value value = object.Get(key);
-  return value.IsBoolean() && value.As<Napi::Boolean>().Value();
-}
-
-std::string TextOf(const Napi::Object& object, const char* key) {
-  Napi::Value value = object.Get(key);
-  return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
 }
 
 Result<EngineConfig> ConfigOf(const Napi::Object& o) {
@@ -186,9 +154,8 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       out.Set("drop", Napi::String::New(env, DropReasonName(found.drop)));
       return out;
     }
-    const IpAddr& endpoint = found.peer.endpoint.address;
     out.Set("drop", env.Null());
-    out.Set("endpointAddress", Napi::Buffer<uint8_t>::Copy(env, endpoint.bytes.data(), endpoint.size()));
+    out.Set("endpointAddress", AddressToJs(env, found.peer.endpoint.address));
     out.Set("endpointPort", Napi::Number::New(env, found.peer.endpoint.port));
     out.Set("header", Napi::Buffer<uint8_t>::Copy(env, found.peer.header.data(), found.peer.header_len));
     return out;

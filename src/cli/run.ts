@@ -46,7 +46,6 @@ async function runAgent(argv: readonly string[], io: CommandIo): Promise<number>
   } catch (error) {
     // A stop that was asked for during the start is no failure.
     if (io.signal.aborted && isAbort(error)) return exitCode.done;
-    logger.fatal({ err: error }, (error as Error).message);
     throw error;
   } finally {
     await store.close();

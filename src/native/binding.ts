@@ -102,7 +102,6 @@ export interface NativeEngine {
   close(): void;
 }
 
-/** netlink: see native/netlink/. All calls are synchronous and throw TwillError. */
 export interface NativeLink {
   index: number;
   name: string;
@@ -140,23 +139,18 @@ export interface NativeRoute {
   protocol: number;
   scope: number;
 }
-export interface NativeVxlanSpec {
-  name: string;
-  vni: number;
-  port: number;
-  lower: number;
-  local: Uint8Array | null;
-  mac: Uint8Array | null;
-  mtu: number;
-  learning: boolean;
-}
-export type NativeNetlinkEvent = { kind: 'link' | 'address' | 'route'; removed: boolean; index: number };
+/** `lost`: the kernel dropped events; look at everything again. */
+export type NativeNetlinkEvent = {
+  kind: 'link' | 'address' | 'route' | 'lost';
+  removed: boolean;
+  index: number;
+};
 
+/** See native/netlink/. Every call is synchronous and acts in the network namespace of the process. */
 export interface NativeNetlink {
   links(): NativeLink[];
   linkSet(index: number, change: { mtu?: number; up?: boolean; txQueueLength?: number; name?: string }): void;
   linkDelete(index: number): void;
-  vxlanAdd(spec: NativeVxlanSpec): number;
   addresses(): NativeAddress[];
   addressAdd(index: number, address: Uint8Array, prefixLength: number): void;
   addressDelete(index: number, address: Uint8Array, prefixLength: number): void;
@@ -173,16 +167,15 @@ export interface NativeNetlink {
   routeDelete(route: { destination: Uint8Array; prefixLength: number; index: number }): void;
   /** The kernel's answer to "how do you reach this address". */
   routeGet(destination: Uint8Array): NativeRoute;
-  neighbourReplace(index: number, address: Uint8Array, mac: Uint8Array): void;
-  fdbReplace(index: number, mac: Uint8Array, destination: Uint8Array): void;
   /** Calls back after changes (coalesced); `stop()` ends it. Keeps no process alive by itself. */
   watch(onEvents: (events: NativeNetlinkEvent[]) => void): { stop(): void };
 }
 
 export interface NativeAddon {
-  readonly version: string;
   openEngine(options: NativeEngineOptions): NativeEngine;
   readonly netlink: NativeNetlink;
+  /** flock(2), exclusive, without waiting: whether it is ours now. The kernel releases it when the descriptor closes. */
+  tryLockFile(descriptor: number): boolean;
 }
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');

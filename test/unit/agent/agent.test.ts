@@ -17,9 +17,7 @@ import { FakePlane, recordingLogger, until } from './fakes.js';
 
 const hostNetlink: HostNetlink = {
   links: () => [{ index: 2, name: 'eth0', kind: '', mtu: 1500, up: true, mac: null, lower: 0 }],
-  addresses: () => [
-    { index: 2, address: IpAddress.parse('192.0.2.1'), prefixLength: 24, scope: 0, flags: 0x80 },
-  ],
+  addresses: () => [{ index: 2, address: IpAddress.parse('192.0.2.1'), length: 24, scope: 0, flags: 0x80 }],
   routes: () => [],
   routeGet: () => assert.fail('not asked'),
 };

@@ -1,0 +1,261 @@
+#include "binding/netlink_binding.h"
+
+#include <uv.h>
+
+#include <memory>
+
+#include "binding/js_error.h"
+#include "binding/js_values.h"
+#include "netlink/address.h"
+#include "netlink/link.h"
+#include "netlink/route.h"
+#include "netlink/socket.h"
+
+namespace twill {
+
+namespace {
+
+using Napi::CallbackInfo;
+
+Napi::Value Thrown(Napi::Env env, const Error& error) {
+  ThrowError(env, error);
+  return env.Undefined();
+}
+
+Napi::Value DoneOrThrown(Napi::Env env, const Result<>& result) {
+  if (!result) ThrowError(env, result.error());
+  return env.Undefined();
+}
+
+Error WrongArgument(const char* what) {
+  return Error{"ERR_TWILL_ARGUMENT", std::string("netlink: ") + what};
+}
+
+int IndexOf(const CallbackInfo& info) {
+  return info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0;
+}
+
+Napi::Value Links(const CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto links = ListLinks();
+  if (!links) return Thrown(env, links.error());
+  Napi::Array out = Napi::Array::New(env, links->size());
+  for (size_t i = 0; i < links->size(); i++) {
+    const Link& link = (*links)[i];
+    Napi::Object o = Napi::Object::New(env);
+    o.Set("index", link.index);
+    o.Set("name", link.name);
+    o.Set("kind", link.kind);
+    o.Set("mtu", link.mtu_bytes);
+    o.Set("up", Napi::Boolean::New(env, link.up));
+    o.Set("lower", link.lower);
+    o.Set("mac", link.mac.size() == 6
+                     ? Napi::Value(Napi::Buffer<uint8_t>::Copy(env, link.mac.data(), link.mac.size()))
+                     : env.Null());
+    if (link.vxlan) {
+      Napi::Object vxlan = Napi::Object::New(env);
+      vxlan.Set("vni", link.vxlan->vni);
+      vxlan.Set("port", static_cast<uint32_t>(link.vxlan->port));
+      vxlan.Set("local", AddressToJs(env, link.vxlan->local));
+      vxlan.Set("learning", Napi::Boolean::New(env, link.vxlan->learning));
+      o.Set("vxlan", vxlan);
+    }
+    out.Set(static_cast<uint32_t>(i), o);
+  }
+  return out;
+}
+
+Napi::Value LinkSet(const CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!info[1].IsObject()) return Thrown(env, WrongArgument("linkSet takes an index and a change"));
+  Napi::Object o = info[1].As<Napi::Object>();
+  LinkChange change;
+  if (o.Get("mtu").IsNumber()) change.mtu_bytes = NumberOf(o, "mtu");
+  if (o.Get("txQueueLength").IsNumber()) change.tx_queue_packets = NumberOf(o, "txQueueLength");
+  if (o.Get("up").IsBoolean()) change.up = BooleanOf(o, "up");
+  if (o.Get("name").IsString()) change.name = TextOf(o, "name");
+  return DoneOrThrown(env, SetLink(IndexOf(info), change));
+}
+
+Napi::Value LinkDelete(const CallbackInfo& info) {
+  return DoneOrThrown(info.Env(), DeleteLink(IndexOf(info)));
+}
+
+Napi::Value Addresses(const CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto addresses = ListAddresses();
+  if (!addresses) return Thrown(env, addresses.error());
+  Napi::Array out = Napi::Array::New(env, addresses->size());
+  for (size_t i = 0; i < addresses->size(); i++) {
+    const DeviceAddress& address = (*addresses)[i];
+    Napi::Object o = Napi::Object::New(env);
+    o.Set("index", address.index);
+    o.Set("address", AddressToJs(env, address.address));
+    o.Set("prefixLength", static_cast<uint32_t>(address.length));
+    o.Set("scope", static_cast<uint32_t>(address.scope));
+    o.Set("flags", address.flags);
+    out.Set(static_cast<uint32_t>(i), o);
+  }
+  return out;
+}
+
+template <Result<> (*Change)(const DeviceAddress&)>
+Napi::Value ChangeAddress(const CallbackInfo& info) {
+  DeviceAddress address;
+  address.index = IndexOf(info);
+  if (!AddressOf(info[1], address.address) || !info[2].IsNumber())
+    return Thrown(info.Env(), WrongArgument("an address takes an index, bytes and a prefix length"));
+  address.length = static_cast<uint8_t>(info[2].As<Napi::Number>().Uint32Value());
+  return DoneOrThrown(info.Env(), Change(address));
+}
+
+Napi::Object RouteToJs(Napi::Env env, const Route& route) {
+  Napi::Object o = Napi::Object::New(env);
+  bool is_default = route.destination.length == 0;
+  o.Set("destination", is_default ? env.Null() : AddressToJs(env, route.destination.address));
+  o.Set("prefixLength", static_cast<uint32_t>(route.destination.length));
+  o.Set("family", static_cast<uint32_t>(route.destination.address.family));
+  o.Set("gateway", AddressToJs(env, route.gateway));
+  o.Set("source", AddressToJs(env, route.source));
+  o.Set("index", route.index);
+  o.Set("table", route.table);
+  o.Set("priority", route.priority);
+  o.Set("type", static_cast<uint32_t>(route.type));
+  o.Set("protocol", static_cast<uint32_t>(route.protocol));
+  o.Set("scope", static_cast<uint32_t>(route.scope));
+  return o;
+}
+
+Napi::Value Routes(const CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto routes = ListRoutes(static_cast<uint8_t>(IndexOf(info)));
+  if (!routes) return Thrown(env, routes.error());
+  Napi::Array out = Napi::Array::New(env, routes->size());
+  for (size_t i = 0; i < routes->size(); i++) out.Set(static_cast<uint32_t>(i), RouteToJs(env, (*routes)[i]));
+  return out;
+}
+
+template <Result<> (*Change)(const Route&)>
+Napi::Value ChangeRoute(const CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!info[0].IsObject()) return Thrown(env, WrongArgument("a route is an object"));
+  Napi::Object o = info[0].As<Napi::Object>();
+  Route route;
+  if (!AddressOf(o.Get("destination"), route.destination.address))
+    return Thrown(env, WrongArgument("a route's destination has 4 or 16 bytes"));
+  route.destination.length = static_cast<uint8_t>(NumberOf(o, "prefixLength"));
+  route.index = static_cast<int>(NumberOf(o, "index"));
+  AddressOf(o.Get("gateway"), route.gateway);
+  AddressOf(o.Get("source"), route.source);
+  route.onlink = BooleanOf(o, "onlink");
+  return DoneOrThrown(env, Change(route));
+}
+
+Napi::Value RouteGet(const CallbackInfo& info) {
+  IpAddr destination;
+  if (!AddressOf(info[0], destination))
+    return Thrown(info.Env(), WrongArgument("routeGet takes an address of 4 or 16 bytes"));
+  auto route = LookUpRoute(destination);
+  if (!route) return Thrown(info.Env(), route.error());
+  return RouteToJs(info.Env(), *route);
+}
+
+// Listens on the event loop; the handle keeps no process alive. Its memory lives until libuv has let go.
+struct Watch {
+  Watch(NetlinkSocket s, Napi::Function f) : socket(std::move(s)), listener(Napi::Persistent(f)) {}
+  NetlinkSocket socket;
+  Napi::FunctionReference listener;
+  uv_poll_t poll{};
+  bool stopped = false;
+
+  void Stop() {
+    if (stopped) return;
+    stopped = true;
+    uv_poll_stop(&poll);
+    uv_close(reinterpret_cast<uv_handle_t*>(&poll),
+             [](uv_handle_t* handle) { delete static_cast<Watch*>(handle->data); });
+  }
+
+  void Read() {
+    Napi::Env env = listener.Env();
+    Napi::HandleScope scope(env);
+    bool lost = false;
+    std::vector<NetlinkAnswer> answers = socket.Drain(lost);
+    Napi::Array events = Napi::Array::New(env);
+    auto add = [&](const char* kind, bool removed, int index) {
+      Napi::Object event = Napi::Object::New(env);
+      event.Set("kind", kind);
+      event.Set("removed", Napi::Boolean::New(env, removed));
+      event.Set("index", index);
+      events.Set(events.Length(), event);
+    };
+    for (const NetlinkAnswer& answer : answers) {
+      switch (answer.type) {
+        case RTM_NEWLINK:
+        case RTM_DELLINK:
+          add("link", answer.type == RTM_DELLINK, answer.FixedPart<ifinfomsg>().ifi_index);
+          break;
+        case RTM_NEWADDR:
+        case RTM_DELADDR:
+          add("address", answer.type == RTM_DELADDR,
+              static_cast<int>(answer.FixedPart<ifaddrmsg>().ifa_index));
+          break;
+        case RTM_NEWROUTE:
+        case RTM_DELROUTE:
+          add("route", answer.type == RTM_DELROUTE,
+              static_cast<int>(AttributeU32(answer.AttributesAfter<rtmsg>(), RTA_OIF)));
+          break;
+      }
+    }
+    if (lost) add("lost", false, 0);
+    if (events.Length() > 0) listener.MakeCallback(env.Global(), {events});
+  }
+};
+
+Napi::Value StartWatch(const CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!info[0].IsFunction()) return Thrown(env, WrongArgument("watch takes a listener"));
+  auto socket = NetlinkSocket::Open(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
+                                    RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE);
+  if (!socket) return Thrown(env, socket.error());
+  uv_loop_t* loop = nullptr;
+  napi_get_uv_event_loop(env, &loop);
+  auto* watch = new Watch(std::move(*socket), info[0].As<Napi::Function>());
+  uv_poll_init(loop, &watch->poll, watch->socket.fd());
+  watch->poll.data = watch;
+  uv_poll_start(&watch->poll, UV_READABLE,
+                [](uv_poll_t* poll, int, int) { static_cast<Watch*>(poll->data)->Read(); });
+  uv_unref(reinterpret_cast<uv_handle_t*>(&watch->poll));
+  // The environment may end before anybody stops it.
+  auto hook = [](void* data) { static_cast<Watch*>(data)->Stop(); };
+  napi_add_env_cleanup_hook(env, hook, watch);
+  Napi::Object handle = Napi::Object::New(env);
+  auto live = std::make_shared<Watch*>(watch);
+  handle.Set("stop", Napi::Function::New(env, [live, hook](const CallbackInfo& call) {
+               if (*live == nullptr) return;
+               napi_remove_env_cleanup_hook(call.Env(), hook, *live);
+               (*live)->Stop();
+               *live = nullptr;
+             }));
+  return handle;
+}
+
+}  // namespace
+
+Napi::Object NetlinkObject(Napi::Env env) {
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("links", Napi::Function::New<Links>(env));
+  o.Set("linkSet", Napi::Function::New<LinkSet>(env));
+  o.Set("linkDelete", Napi::Function::New<LinkDelete>(env));
+  o.Set("addresses", Napi::Function::New<Addresses>(env));
+  o.Set("addressAdd", Napi::Function::New<ChangeAddress<AddAddress>>(env));
+  o.Set("addressDelete", Napi::Function::New<ChangeAddress<DeleteAddress>>(env));
+  o.Set("routes", Napi::Function::New<Routes>(env));
+  o.Set("routeReplace", Napi::Function::New<ChangeRoute<ReplaceRoute>>(env));
+  o.Set("routeDelete", Napi::Function::New<ChangeRoute<DeleteRoute>>(env));
+  o.Set("routeGet", Napi::Function::New<RouteGet>(env));
+  o.Set("watch", Napi::Function::New<StartWatch>(env));
+  return o;
+}
+
+}  // namespace twill

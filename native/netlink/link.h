@@ -1,0 +1,42 @@
+// Network devices: list, change, delete.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "netlink/message.h"
+
+namespace twill {
+
+struct VxlanLink {
+  uint32_t vni = 0;
+  uint16_t port = 0;
+  IpAddr local;  // family 0: none
+  bool learning = false;
+};
+
+struct Link {
+  int index = 0;
+  std::string name;
+  std::string kind;  // "veth", "vxlan", "tun", ...; empty for hardware
+  uint32_t mtu_bytes = 0;
+  bool up = false;
+  std::vector<uint8_t> mac;
+  int lower = 0;  // index of the device below, 0: none
+  std::optional<VxlanLink> vxlan;
+};
+
+struct LinkChange {
+  std::optional<uint32_t> mtu_bytes;
+  std::optional<bool> up;
+  std::optional<uint32_t> tx_queue_packets;
+  std::optional<std::string> name;
+};
+
+Result<std::vector<Link>> ListLinks();
+Result<> SetLink(int index, const LinkChange& change);
+Result<> DeleteLink(int index);
+
+}  // namespace twill

@@ -1,0 +1,42 @@
+// A conversation with the kernel's routing subsystem. Set-up and watching only; no
+// packet ever waits for it. A socket belongs to the network namespace of the thread
+// that opens it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "netlink/message.h"
+
+namespace twill {
+
+class NetlinkSocket {
+ public:
+  // `groups`: RTMGRP_* bits to listen to; 0 for requests.
+  static Result<NetlinkSocket> Open(uint32_t groups);
+
+  // Sends and awaits the acknowledgement. `what` says for the error what was wanted: "cannot set ...".
+  Result<std::vector<NetlinkAnswer>> Request(NetlinkRequest& request, const std::string& what);
+
+  // What has come for a listener, without waiting. `lost`: the kernel dropped some (ENOBUFS).
+  std::vector<NetlinkAnswer> Drain(bool& lost);
+
+  int fd() const { return fd_.get(); }
+
+ private:
+  explicit NetlinkSocket(Fd fd) : fd_(std::move(fd)) {}
+  enum class Outcome { kDone, kInterrupted };
+  Result<Outcome> Collect(uint32_t sequence, bool dump, const std::string& what,
+                          std::vector<NetlinkAnswer>& answers);
+
+  Fd fd_;
+  uint32_t sequence_ = 0;
+  std::vector<uint8_t> buffer_;
+};
+
+// One request on a socket of its own.
+Result<std::vector<NetlinkAnswer>> NetlinkOnce(NetlinkRequest& request, const std::string& what);
+
+}  // namespace twill

@@ -1,0 +1,210 @@
+/**
+ * How `twill status`, `peers` and `trace` ask a running agent: a Unix socket for its owner alone, one JSON line in, one out.
+ *
+ *   {"method":"trace","params":{"address":"10.244.2.1"}}   ->   {"result":...}  or  {"error":{"code":...,"message":...}}
+ */
+import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import { TwillError, type TwillErrorCode } from '../errors.js';
+import type { Json } from '../net/json.js';
+
+export type ControlHandlers = { readonly [method: string]: (params: Json) => Json | Promise<Json> };
+
+const LONGEST_REQUEST_CHARS = 64 * 1024;
+const IDLE_MS = 10_000;
+/** sun_path holds 108 bytes with its end. */
+const LONGEST_PATH_BYTES = 107;
+
+export class ControlServer {
+  readonly #server: Server;
+  readonly #sockets: ReadonlySet<Socket>;
+
+  private constructor(server: Server, sockets: ReadonlySet<Socket>) {
+    this.#server = server;
+    this.#sockets = sockets;
+  }
+
+  /** Takes over a socket file that nobody listens on; one that is alive is ERR_TWILL_CONTROL. */
+  static async listen(path: string, handlers: ControlHandlers): Promise<ControlServer> {
+    checkPath(path);
+    const sockets = new Set<Socket>();
+    const server = createServer((socket) => {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      serve(socket, handlers);
+    });
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+      try {
+        await bind(server, path);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+        await removeStale(path);
+        await bind(server, path);
+      }
+    } catch (cause) {
+      if (cause instanceof TwillError) throw cause;
+      const fix = 'choose another with --control-socket';
+      throw new TwillError(
+        'ERR_TWILL_CONTROL',
+        `cannot listen on control socket ${path}: ${(cause as Error).message}; ${fix}`,
+        { cause },
+      );
+    }
+    server.on('error', () => {});
+    return new ControlServer(server, sockets);
+  }
+
+  /** Ends the conversations and removes the socket file. A second call does nothing. */
+  async close(): Promise<void> {
+    if (!this.#server.listening) return;
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+      for (const socket of this.#sockets) socket.destroy();
+    });
+  }
+}
+
+/** Throws ERR_TWILL_CONTROL where no agent answers, or the error that the agent answered with. */
+export async function controlRequest(
+  path: string,
+  method: string,
+  params: Json = null,
+  timeoutMs = 5000,
+): Promise<Json> {
+  checkPath(path);
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    let answer = '';
+    const fail = (why: string, cause?: unknown) => {
+      socket.destroy();
+      reject(new TwillError('ERR_TWILL_CONTROL', why, { cause }));
+    };
+    socket.setEncoding('utf8').setTimeout(timeoutMs);
+    socket.once('connect', () => socket.write(`${JSON.stringify({ method, params })}\n`));
+    socket.on('data', (text) => {
+      answer += text;
+    });
+    socket.once('timeout', () => fail(`the agent on ${path} does not answer within ${timeoutMs} ms`));
+    socket.once('error', (error: NodeJS.ErrnoException) => fail(connectFailure(path, error), error));
+    socket.once('end', () => {
+      try {
+        resolve(readAnswer(answer));
+      } catch (error) {
+        if (error instanceof TwillError) reject(error);
+        else fail(`the agent on ${path} answered nothing that makes sense`, error);
+      }
+      socket.destroy();
+    });
+  });
+}
+
+function serve(socket: Socket, handlers: ControlHandlers): void {
+  let request = '';
+  const answer = (value: { result: Json } | { error: { code: string; message: string } }) => {
+    socket.end(`${JSON.stringify(value)}\n`);
+  };
+  const refuse = (code: TwillErrorCode, message: string) => answer({ error: { code, message } });
+  socket.setEncoding('utf8').setTimeout(IDLE_MS, () => socket.destroy());
+  socket.on('error', () => socket.destroy());
+  socket.on('data', (text) => {
+    request += text;
+    const end = request.indexOf('\n');
+    if (end < 0 && request.length <= LONGEST_REQUEST_CHARS) return;
+    socket.removeAllListeners('data').resume();
+    if (end < 0)
+      return refuse('ERR_TWILL_CONTROL', `a request is at most ${LONGEST_REQUEST_CHARS} characters`);
+    void handle(request.slice(0, end), handlers).then(
+      (result) => answer({ result }),
+      (error) => {
+        const known = error instanceof TwillError;
+        refuse(known ? error.code : 'ERR_TWILL_INTERNAL', (error as Error).message);
+      },
+    );
+  });
+}
+
+async function handle(line: string, handlers: ControlHandlers): Promise<Json> {
+  let request: { method?: unknown; params?: Json };
+  try {
+    request = JSON.parse(line) ?? {};
+  } catch {
+    throw new TwillError('ERR_TWILL_CONTROL', 'the request is not JSON');
+  }
+  const { method, params = null } = request;
+  const handler =
+    typeof method === 'string' && Object.hasOwn(handlers, method) ? handlers[method] : undefined;
+  if (!handler) {
+    const known = Object.keys(handlers).join(', ');
+    throw new TwillError(
+      'ERR_TWILL_CONTROL',
+      `unknown method ${JSON.stringify(method)?.slice(0, 80)}: there is ${known}`,
+    );
+  }
+  return handler(params);
+}
+
+function readAnswer(text: string): Json {
+  const answer = JSON.parse(text) as { result?: Json; error?: { code: TwillErrorCode; message: string } };
+  if (answer.error) throw new TwillError(answer.error.code, answer.error.message);
+  if (answer.result === undefined) throw new Error('neither result nor error');
+  return answer.result;
+}
+
+/** Listens with the file closed to others from its first moment. */
+async function bind(server: Server, path: string): Promise<void> {
+  const before = process.umask(0o177);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(path, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  } finally {
+    process.umask(before);
+  }
+  await chmod(path, 0o600);
+}
+
+async function removeStale(path: string): Promise<void> {
+  const found = await lstat(path);
+  if (!found.isSocket())
+    throw new TwillError(
+      'ERR_TWILL_CONTROL',
+      `${path} is in the way and is no socket: remove it, or choose another with --control-socket`,
+    );
+  const isAlive = await new Promise<boolean>((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
+  });
+  if (isAlive)
+    throw new TwillError(
+      'ERR_TWILL_CONTROL',
+      `another agent listens on ${path}: stop it, or choose another with --control-socket`,
+    );
+  await unlink(path);
+}
+
+function checkPath(path: string): void {
+  if (Buffer.byteLength(path) <= LONGEST_PATH_BYTES) return;
+  throw new TwillError(
+    'ERR_TWILL_CONTROL',
+    `control socket ${path} is too long: a path of a socket has at most ${LONGEST_PATH_BYTES} bytes`,
+  );
+}
+
+function connectFailure(path: string, { code, message }: NodeJS.ErrnoException): string {
+  if (code === 'ENOENT' || code === 'ECONNREFUSED') {
+    return `no agent listens on ${path}: start one with "twill run", or name its socket with --control-socket`;
+  }
+  if (code === 'EACCES' || code === 'EPERM')
+    return `control socket ${path}: permission denied: run as the user of the agent`;
+  return `cannot ask the agent on ${path}: ${message}`;
+}
