@@ -6,6 +6,7 @@ import { type Command, type CommandIo, exitCode } from './command.js';
 /** Loaded one by one, so that no command pays for another, or fails with it. */
 const commands: { readonly [name: string]: () => Promise<Command> } = {
   run: async () => (await import('./run.js')).runCommand,
+  demo: async () => (await import('./demo.js')).demoCommand,
   status: async () => (await import('./status.js')).statusCommand,
   peers: async () => (await import('./peers.js')).peersCommand,
   trace: async () => (await import('./trace.js')).traceCommand,

@@ -171,9 +171,78 @@ export interface NativeNetlink {
   watch(onEvents: (events: NativeNetlinkEvent[]) => void): { stop(): void };
 }
 
+export interface PingReport {
+  sent: number;
+  received: number;
+  duplicated: number;
+  /** Answers whose payload was not what had been sent. */
+  corrupted: number;
+  /** Of the received, in order of arrival. */
+  rttMicros: number[];
+}
+export interface TcpReport {
+  bytes: number;
+  seconds: number;
+  /** `hash`: of all bytes, to compare both ends. */
+  streams: { bytes: number; hash: string; complete: boolean }[];
+}
+export interface UdpSendReport {
+  sent: number;
+  /** Of those, not taken by our own system: never on the way. */
+  refused: number;
+  seconds: number;
+}
+export interface UdpReceiveReport {
+  /** Different datagrams. */
+  received: number;
+  bytes: number;
+  duplicated: number;
+  reordered: number;
+  malformed: number;
+  seconds: number;
+  meanDelayMicros: number;
+}
+
+/** Traffic to measure with: see native/traffic/. Every call blocks until it is done: use a process of its own. */
+export interface NativeTraffic {
+  ping(options: {
+    address: Uint8Array;
+    count: number;
+    intervalMicros: number;
+    payloadBytes: number;
+    timeoutMs: number;
+  }): PingReport;
+  /** For a time, or until `bytes` of each stream. */
+  tcpSend(options: {
+    address: Uint8Array;
+    port: number;
+    durationMs?: number;
+    bytes?: number;
+    streams: number;
+    timeoutMs: number;
+  }): TcpReport;
+  tcpReceive(
+    options: { address: Uint8Array; port: number; streams: number; timeoutMs: number },
+    ready: (port: number) => void,
+  ): TcpReport;
+  /** `packetsPerSecond` 0: as fast as the system takes them. */
+  udpSend(options: {
+    address: Uint8Array;
+    port: number;
+    payloadBytes: number;
+    packetsPerSecond: number;
+    durationMs: number;
+  }): UdpSendReport;
+  udpReceive(
+    options: { address: Uint8Array; port: number; quietMs: number; timeoutMs: number },
+    ready: (port: number) => void,
+  ): UdpReceiveReport;
+}
+
 export interface NativeAddon {
   openEngine(options: NativeEngineOptions): NativeEngine;
   readonly netlink: NativeNetlink;
+  readonly traffic: NativeTraffic;
   /** flock(2), exclusive, without waiting: whether it is ours now. The kernel releases it when the descriptor closes. */
   tryLockFile(descriptor: number): boolean;
 }
