@@ -4,6 +4,7 @@
 
 #include "binding/js_error.h"
 #include "binding/js_values.h"
+#include "binding/user_ports.h"
 #include "engine/engine.h"
 
 namespace twill {
@@ -100,13 +101,64 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
          InstanceAccessor<&EngineObject::DeviceIndex>("deviceIndex"),
          InstanceMethod<&EngineObject::Publish>("publish"), InstanceMethod<&EngineObject::Stats>("stats"),
          InstanceMethod<&EngineObject::Trace>("trace"), InstanceMethod<&EngineObject::Step>("step"),
+         InstanceAccessor<&EngineObject::Buffers>("buffers"), InstanceMethod<&EngineObject::Take>("take"),
+         InstanceMethod<&EngineObject::Give>("give"), InstanceMethod<&EngineObject::Pull>("pull"),
+         InstanceMethod<&EngineObject::Push>("push"), InstanceMethod<&EngineObject::Listen>("listen"),
          InstanceMethod<&EngineObject::Close>("close")});
   }
   explicit EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineObject>(info) {}
 
+  // Wake-ups come from workers, so they outlive the engine.
+  Wakeup overlay_wakeup, underlay_wakeup;
   std::unique_ptr<Engine> engine;
+  std::unique_ptr<UserPorts> user_ports;
 
  private:
+  bool IsOverlay(const Napi::Value& side) const {
+    return side.IsString() && side.As<Napi::String>().Utf8Value() == "overlay";
+  }
+  UserChannel* ChannelOf(const Napi::CallbackInfo& info) {
+    UserChannel* channel = IsOverlay(info[0]) ? engine->overlay_channel() : engine->underlay_channel();
+    if (channel == nullptr) ThrowError(info.Env(), Error{"ERR_TWILL_ARGUMENT", "this side has no user port"});
+    return channel;
+  }
+
+  Napi::Value Buffers(const Napi::CallbackInfo& info) {
+    const Pool& pool = *engine->pool();
+    Napi::Object out = Napi::Object::New(info.Env());
+    out.Set("slab", user_ports->Slab(info.Env()));
+    out.Set("slotBytes", Napi::Number::New(info.Env(), static_cast<double>(pool.stride())));
+    out.Set("headroomBytes", Napi::Number::New(info.Env(), static_cast<double>(kHeadroomBytes)));
+    return out;
+  }
+  Napi::Value Take(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(user_ports->Take(info[0])));
+  }
+  void Give(const Napi::CallbackInfo& info) {
+    auto given = user_ports->Give(info[0]);
+    if (!given) ThrowError(info.Env(), given.error());
+  }
+  Napi::Value Pull(const Napi::CallbackInfo& info) {
+    UserChannel* channel = ChannelOf(info);
+    if (channel == nullptr) return info.Env().Undefined();
+    return Napi::Number::New(info.Env(), static_cast<double>(user_ports->Pull(*channel, info[1])));
+  }
+  Napi::Value Push(const Napi::CallbackInfo& info) {
+    UserChannel* channel = ChannelOf(info);
+    if (channel == nullptr) return info.Env().Undefined();
+    // What leaves the overlay gets a header in front.
+    size_t headroom = IsOverlay(info[0]) ? kCookedBytes : 0;
+    auto pushed = user_ports->Push(*channel, info[1], headroom);
+    if (!pushed) {
+      ThrowError(info.Env(), pushed.error());
+      return info.Env().Undefined();
+    }
+    return Napi::Number::New(info.Env(), static_cast<double>(*pushed));
+  }
+  void Listen(const Napi::CallbackInfo& info) {
+    (IsOverlay(info[0]) ? overlay_wakeup : underlay_wakeup).Listen(info.Env(), info[1]);
+  }
+
   Napi::Value DeviceName(const Napi::CallbackInfo& info) {
     return Napi::String::New(info.Env(), engine->device_name());
   }
@@ -165,7 +217,11 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     return Napi::Number::New(info.Env(), static_cast<double>(engine->Step()));
   }
 
-  void Close(const Napi::CallbackInfo&) { engine->Close(); }
+  void Close(const Napi::CallbackInfo&) {
+    engine->Close();
+    overlay_wakeup.Close();
+    underlay_wakeup.Close();
+  }
 };
 
 }  // namespace
@@ -181,13 +237,17 @@ Napi::Value OpenEngine(const Napi::CallbackInfo& info) {
     ThrowError(env, config.error());
     return env.Undefined();
   }
+  Napi::Object object = EngineObject::Class(env).New({});
+  EngineObject* self = EngineObject::Unwrap(object);
+  config->on_overlay_readable = [self] { self->overlay_wakeup.Notify(); };
+  config->on_underlay_readable = [self] { self->underlay_wakeup.Notify(); };
   auto engine = Engine::Open(std::move(*config));
   if (!engine) {
     ThrowError(env, engine.error());
     return env.Undefined();
   }
-  Napi::Object object = EngineObject::Class(env).New({});
-  EngineObject::Unwrap(object)->engine = std::move(*engine);
+  self->engine = std::move(*engine);
+  self->user_ports = std::make_unique<UserPorts>(self->engine->pool());
   return object;
 }
 

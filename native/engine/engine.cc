@@ -55,8 +55,12 @@ Result<> Engine::OpenParts() {
     device_index_ = tun.index;
   } else {
     overlay_channel_ = std::make_shared<UserChannel>(*pool_);
+    overlay_channel_->on_readable = config_.on_overlay_readable;
   }
-  if (config_.underlay_user) underlay_channel_ = std::make_shared<UserChannel>(*pool_);
+  if (config_.underlay_user) {
+    underlay_channel_ = std::make_shared<UserChannel>(*pool_);
+    underlay_channel_->on_readable = config_.on_underlay_readable;
+  }
 
   uint32_t flow_seed = static_cast<uint32_t>(RandomSeed());
   tracer_ = tunnel_->NewEncapPath(config_.node, flow_seed);

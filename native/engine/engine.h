@@ -2,6 +2,7 @@
 // hold several; nothing here is shared between them.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -31,6 +32,8 @@ struct EngineConfig {
   std::vector<UdpConfig> underlays;
   size_t workers = 1;  // 0: no thread; the caller steps
   uint32_t pool_slots = 1024;
+  // Called from workers when a user port has packets for the program.
+  std::function<void()> on_overlay_readable, on_underlay_readable;
 };
 
 struct EngineStats {
@@ -63,7 +66,7 @@ class Engine {
 
   const std::string& device_name() const { return device_name_; }
   int device_index() const { return device_index_; }
-  Pool& pool() { return *pool_; }
+  const std::shared_ptr<Pool>& pool() const { return pool_; }
   UserChannel* overlay_channel() { return overlay_channel_.get(); }
   UserChannel* underlay_channel() { return underlay_channel_.get(); }
 
@@ -74,7 +77,7 @@ class Engine {
   EngineConfig config_;
   std::string device_name_;
   int device_index_ = 0;
-  std::unique_ptr<Pool> pool_;  // outlives everything that holds slots
+  std::shared_ptr<Pool> pool_;  // outlives everything that holds slots
   std::unique_ptr<Mailbox> mailbox_;
   std::unique_ptr<Tunnel> tunnel_;
   std::unique_ptr<EncapPath> tracer_;

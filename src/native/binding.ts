@@ -97,6 +97,17 @@ export interface NativeEngine {
   publish(ops: Uint8Array): number;
   stats(): NativeStats;
   trace(address: Uint8Array): NativeTrace;
+  /** The pool's memory, for user ports: slots of equal size, a packet anywhere in its slot behind some headroom. */
+  readonly buffers: { slab: ArrayBuffer; slotBytes: number; headroomBytes: number };
+  /** Fresh slots for the program; how many there were. */
+  take(slots: Uint32Array): number;
+  give(slots: Uint32Array): void;
+  /** Packets as records of 32 bytes (native/binding/user_ports.h), at most 64 a call; how many. */
+  pull(side: 'overlay' | 'underlay', records: Uint8Array): number;
+  /** How many the engine took, in order; the rest stay the program's. */
+  push(side: 'overlay' | 'underlay', records: Uint8Array): number;
+  /** Called on the event loop when packets wait to be pulled; null: never. Keeps the process alive while set. */
+  listen(side: 'overlay' | 'underlay', listener: (() => void) | null): void;
   /** One sweep in both directions on an engine with `workers: 0`; packets moved. */
   step(): number;
   close(): void;

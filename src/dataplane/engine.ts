@@ -1,0 +1,107 @@
+/** One native engine, as the planes and the library use it: values in, values out. */
+import type { Peer } from '../backend/backend.js';
+import { loadNative, type NativeEngine, type NativeOverlay, type NativeUnderlay } from '../native/binding.js';
+import { guard } from '../native/errors.js';
+import { IpAddress } from '../net/ip.js';
+import type { MacAddress } from '../net/mac.js';
+import type { Prefix } from '../net/prefix.js';
+import { packPeerChange, peersBySubnet } from './peer-ops.js';
+import type { PlaneStats, PlaneTrace } from './plane.js';
+import { hostPrefix, packPrefixes } from './prefixes.js';
+
+export interface EngineOptions {
+  readonly encap: 'udp' | 'vxlan';
+  /** UDP port of the cluster. */
+  readonly port: number;
+  readonly vni: number;
+  /** Our VTEP MAC; zero for udp. */
+  readonly mac: MacAddress;
+  /** Packets for these are ours; each base address is also that of the ICMP errors we send. */
+  readonly ownSubnets: readonly Prefix[];
+  /** Addresses of this node, which nobody else may send from. */
+  readonly ownAddresses: readonly IpAddress[];
+  readonly innerMtuBytes: number;
+  readonly sourceCheck: boolean;
+  readonly overlay: NativeOverlay;
+  readonly underlays: NativeUnderlay[];
+  /** Native threads; 0: the program calls `step`. */
+  readonly workers: number;
+  /** Default: enough for the workers. */
+  readonly poolSlots?: number;
+}
+
+/** Slots of the pool for each worker, and altogether at least. Only slots that were used cost memory. */
+const SLOTS_PER_WORKER = 512;
+const LEAST_SLOTS = 1024;
+/** Sockets that VXLAN flows are spread over: enough for receivers to use all their queues, few enough to batch. */
+const SOURCE_PORTS = 16;
+
+export class Engine {
+  readonly native: NativeEngine;
+  readonly #innerMtuBytes: number;
+  #peers: ReadonlyMap<string, Peer> = new Map();
+  #generation = 0;
+
+  private constructor(native: NativeEngine, innerMtuBytes: number) {
+    this.native = native;
+    this.#innerMtuBytes = innerMtuBytes;
+  }
+
+  /** Throws ERR_TWILL_SOCKET, _DEVICE, _PRIVILEGE, _POOL or _ARGUMENT; nothing is left behind then. */
+  static open(options: EngineOptions): Engine {
+    const native = guard(() =>
+      loadNative().openEngine({
+        ...options,
+        mac: options.mac.bytes(),
+        ownSubnets: packPrefixes(options.ownSubnets),
+        ownAddresses: packPrefixes(options.ownAddresses.map(hostPrefix)),
+        icmpSources: packPrefixes(options.ownSubnets.map(({ address }) => hostPrefix(address))),
+        innerMtu: options.innerMtuBytes,
+        poolSlots: options.poolSlots ?? Math.max(SLOTS_PER_WORKER * options.workers, LEAST_SLOTS),
+      }),
+    );
+    return new Engine(native, options.innerMtuBytes);
+  }
+
+  get peers(): readonly Peer[] {
+    return [...this.#peers.values()];
+  }
+
+  /** Makes the peer table equal to `wanted` in one step; the generation. What did not change costs nothing. */
+  setPeers(wanted: readonly Peer[]): number {
+    const after = peersBySubnet(wanted);
+    const ops = packPeerChange(this.#peers, after);
+    if (ops.length > 0) this.#generation = guard(() => this.native.publish(ops));
+    this.#peers = after;
+    return this.#generation;
+  }
+
+  stats(): PlaneStats {
+    return guard(() => this.native.stats());
+  }
+
+  trace(destination: IpAddress): PlaneTrace {
+    const mtuBytes = this.#innerMtuBytes;
+    const found = guard(() => this.native.trace(destination.bytes()));
+    if (found.drop !== null) return { drop: found.drop, mtuBytes };
+    const address = IpAddress.fromBytes(found.endpointAddress ?? new Uint8Array(4));
+    const endpoint = { address, port: found.endpointPort ?? 0 };
+    return { drop: null, endpoint, header: found.header ?? new Uint8Array(), mtuBytes };
+  }
+
+  close(): void {
+    this.native.close();
+  }
+}
+
+/** flannel's udp proxy binds the interface's address and sends from there; the kernel's vxlan binds every address. */
+export function udpUnderlay(encap: 'udp' | 'vxlan', address: IpAddress, port: number): NativeUnderlay {
+  const isVxlan = encap === 'vxlan';
+  return {
+    kind: 'udp',
+    bindAddress: isVxlan ? IpAddress.of(address.family, 0n).bytes() : address.bytes(),
+    sourceAddress: address.bytes(),
+    port,
+    sourcePorts: isVxlan ? SOURCE_PORTS : 0,
+  };
+}

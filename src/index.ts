@@ -1,0 +1,15 @@
+/** What programs import from `twill`. */
+export type { Peer } from './backend/backend.js';
+export { BufferPool, PacketBuffer, type Remote } from './dataplane/buffer-pool.js';
+export { Dataplane, type DataplaneOptions } from './dataplane/dataplane.js';
+export type { DirectionStats, PlaneStats, PlaneTrace } from './dataplane/plane.js';
+export { UserPort } from './dataplane/user-port.js';
+export { TwillError, type TwillErrorCode } from './errors.js';
+export { IpAddress, type IpFamily } from './net/ip.js';
+export { MacAddress } from './net/mac.js';
+export { Prefix } from './net/prefix.js';
+export { internetChecksum } from './wire/checksum.js';
+export { decodeFlannelUdp, encodeFlannelUdp, type FlannelUdpResult } from './wire/flannel-udp.js';
+export { buildIcmpError, type IcmpErrorKind } from './wire/icmp.js';
+export { type Drop, type InnerPacket, parseInner } from './wire/ip.js';
+export { decodeVxlan, encodeVxlan, type VxlanFrame } from './wire/vxlan.js';

@@ -1,0 +1,45 @@
+/** Packets to test with. */
+import { IpAddress } from '../../src/net/ip.js';
+import { internetChecksum } from '../../src/wire/checksum.js';
+
+/** `45000020 0001...` as bytes. */
+export function hex(text: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(text.replace(/\s+/g, ''), 'hex'));
+}
+
+export interface PacketShape {
+  readonly source: string;
+  readonly destination: string;
+  readonly payload?: Uint8Array;
+  readonly protocol?: number;
+  readonly ttl?: number;
+  readonly tos?: number;
+}
+
+/** An IP packet of the family of its addresses; UDP from 1000 to 2000 unless told otherwise. */
+export function ipPacket(shape: PacketShape): Uint8Array {
+  const { protocol = 17, ttl = 64, tos = 0 } = shape;
+  const payload = shape.payload ?? hex('03e807d0 000c0000 61626364');
+  const source = IpAddress.parse(shape.source);
+  const destination = IpAddress.parse(shape.destination);
+  const isV4 = source.family === 4;
+  const packet = new Uint8Array((isV4 ? 20 : 40) + payload.length);
+  const view = new DataView(packet.buffer);
+  if (isV4) {
+    packet.set([0x45, tos]);
+    view.setUint16(2, packet.length);
+    view.setUint16(6, 0x4000);
+    packet.set([ttl, protocol], 8);
+    packet.set(source.bytes(), 12);
+    packet.set(destination.bytes(), 16);
+    view.setUint16(10, internetChecksum(packet.subarray(0, 20)));
+  } else {
+    view.setUint16(0, 0x6000 | (tos << 4));
+    view.setUint16(4, payload.length);
+    packet.set([protocol, ttl], 6);
+    packet.set(source.bytes(), 8);
+    packet.set(destination.bytes(), 24);
+  }
+  packet.set(payload, isV4 ? 20 : 40);
+  return packet;
+}
