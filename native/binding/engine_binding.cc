@@ -119,8 +119,10 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
   }
   UserChannel* ChannelOf(const Napi::CallbackInfo& info) {
     UserChannel* channel = IsOverlay(info[0]) ? engine->overlay_channel() : engine->underlay_channel();
-    if (channel == nullptr) ThrowError(info.Env(), Error{"ERR_TWILL_ARGUMENT", "this side has no user port"});
-    return channel;
+    if (channel != nullptr) return channel;
+    ThrowError(info.Env(), engine->closed() ? Error{"ERR_TWILL_CLOSED", "the dataplane is closed"}
+                                            : Error{"ERR_TWILL_ARGUMENT", "this side has no user port"});
+    return nullptr;
   }
 
   Napi::Value Buffers(const Napi::CallbackInfo& info) {

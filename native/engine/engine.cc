@@ -131,6 +131,8 @@ void Engine::Close() {
   if (mailbox_ && pool_) last_ = Stats();
   closed_ = true;
   workers_.clear();
+  overlay_channel_.reset();
+  underlay_channel_.reset();
 }
 
 }  // namespace twill

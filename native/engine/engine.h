@@ -61,12 +61,15 @@ class Engine {
   EngineStats Stats() const;
   TraceResult Trace(const IpAddr& destination) const;
   size_t Step();
-  // Stops the workers and closes the ports. Calls after it find an engine without workers.
+  // Stops the workers and closes the ports: no descriptor stays. Calls after it find an engine without
+  // workers.
   void Close();
+  bool closed() const { return closed_; }
 
   const std::string& device_name() const { return device_name_; }
   int device_index() const { return device_index_; }
   const std::shared_ptr<Pool>& pool() const { return pool_; }
+  // Null where that side is no user port, and after Close.
   UserChannel* overlay_channel() { return overlay_channel_.get(); }
   UserChannel* underlay_channel() { return underlay_channel_.get(); }
 

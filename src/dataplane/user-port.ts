@@ -44,9 +44,12 @@ export class UserPort {
     return false;
   }
 
-  /** Packets that have come, the program's from now on: send or release each. Never waits. */
-  receive(most: number = MOST_RECORDS): PacketBuffer[] {
-    if (!Number.isInteger(most) || most < 1)
+  /**
+   * Packets that have come, the program's from now on: send or release each. Never waits. Without `most` all of them,
+   * which is never more than the pool has buffers.
+   */
+  receive(most: number = Number.POSITIVE_INFINITY): PacketBuffer[] {
+    if (!(most === Number.POSITIVE_INFINITY || Number.isInteger(most)) || most < 1)
       throw new TwillError('ERR_TWILL_ARGUMENT', `receive takes a positive number, not ${most}`);
     const packets: PacketBuffer[] = [];
     while (packets.length < most) {
@@ -62,8 +65,8 @@ export class UserPort {
   }
 
   /**
-   * Calls back when packets have come, once for any number of them: `receive` until there are none. Keeps the process
-   * alive; null ends that.
+   * Calls back when packets have come, once for any number of them: `receive()` takes them all; after `receive(most)` ask
+   * again until fewer come. Keeps the process alive; null ends that.
    */
   onReadable(listener: (() => void) | null): void {
     guard(() => this.#native.listen(this.#side, listener));

@@ -42,12 +42,15 @@ const fromBtoA = ipPacket({ source: '10.5.2.9', destination: '10.5.1.9' });
 
 test('two dataplanes in one process, over real sockets on loopback: packets cross by worker threads', {
   timeout: 30_000,
-}, async () => {
+}, async (t) => {
   const port = 20_000 + (process.pid % 20_000);
-  const open = (i: 0 | 1) =>
-    Dataplane.open(
+  const open = async (i: 0 | 1) => {
+    const plane = await Dataplane.open(
       options(i, { encap: 'udp', port, underlay: { kind: 'udp', addresses: [`127.0.0.${i + 1}`] } }),
     );
+    t.after(() => plane.close());
+    return plane;
+  };
   const a = await open(0);
   const b = await open(1);
   a.setPeers([peer(1, '127.0.0.2', port)]);
@@ -141,6 +144,8 @@ test('use after close harms nothing; close twice is once', async () => {
   assert.equal(a.stats().peers, 1);
   a.setPeers([]);
   assert.equal(a.trace('10.5.2.1').drop, 'no_route');
+  for (const use of [() => a.overlay?.receive(), () => a.overlay?.write(fromAtoB)])
+    assert.throws(use, { code: 'ERR_TWILL_CLOSED' });
   a.overlay?.onReadable(() => {});
   a.overlay?.onReadable(null);
 });
