@@ -11,6 +11,12 @@ namespace twill {
 // is the high half of its word). Not complemented.
 uint16_t ChecksumSum(const uint8_t* data, size_t len, uint32_t initial = 0);
 
+// Which way of summing this processor was found to have: "avx512", "avx2", "neon" or "scalar".
+const char* ChecksumKind();
+
+// The plain loop, whatever the processor: the oracle of the others.
+uint16_t ChecksumSumScalar(const uint8_t* data, size_t len, uint32_t initial = 0);
+
 // The value of a checksum field over `len` bytes whose field is zero.
 inline uint16_t Checksum(const uint8_t* data, size_t len, uint32_t initial = 0) {
   return static_cast<uint16_t>(~ChecksumSum(data, len, initial));

@@ -14,19 +14,27 @@ namespace {
 // or gone must not make the worker spin.
 constexpr int kTroubleMs = 100;
 
-// Counts what a Send did: marked packets by reason, the others as delivered.
-void CountSent(Batch& batch, Tally& tally) {
-  for (const Packet& p : batch) {
-    if (p.drop != DropReason::kNone) continue;
-    tally.delivered++;
-    tally.delivered_bytes += p.len;
+// Counts what a Send did: marked segments by reason, the others as delivered.
+void CountSent(const Batch& batch, Tally& tally) {
+  for (size_t i = 0; i < batch.size(); i++) {
+    const Packet& p = batch[i];
+    if (p.drop == DropReason::kNone) {
+      tally.delivered += p.segments;
+      tally.delivered_bytes += p.InnerBytes();
+      continue;
+    }
+    uint64_t sent = p.segments - p.lost;
+    tally.Drop(p.drop, p.lost);
+    tally.delivered += sent;
+    tally.delivered_bytes += p.InnerBytes() * sent / p.segments;
   }
-  batch.RemoveDropped(tally);
 }
 
 void CountReceived(const Batch& batch, Tally& tally) {
-  tally.received += batch.size();
-  for (size_t i = 0; i < batch.size(); i++) tally.received_bytes += batch[i].len;
+  for (size_t i = 0; i < batch.size(); i++) {
+    tally.received += batch[i].segments;
+    tally.received_bytes += batch[i].InnerBytes();
+  }
 }
 
 }  // namespace
@@ -82,7 +90,7 @@ size_t Worker::SweepOut(const PeerTable& table, uint64_t now_ns) {
   CountReceived(batch, tally);
   parts_.encap->Run(table, batch, answers, now_ns, tally);
   for (Packet& p : batch) {
-    if (!HasSocketFor(p)) p.drop = DropReason::kNoUnderlay;
+    if (!HasSocketFor(p)) p.Fail(DropReason::kNoUnderlay, p.segments);
   }
   batch.RemoveDropped(tally);
   if (!batch.empty()) {
