@@ -133,6 +133,7 @@ export class Agent {
       const plane = openPlane(parts, netlink, {
         ...{ backend, externalMtuBytes: underlay.mtuBytes, overlayNetworks: networkList(netConf) },
         ...{ workers: options.workers, sourceCheck: options.sourceCheck },
+        offload: options.offload,
         subnets: holder.lease.subnets,
         ...localAddresses(netConf, underlay),
         ownAddresses: netlink.addresses().map(({ address }) => address),

@@ -55,6 +55,8 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
     identity: { encap: identityHolds(stats.encap), decap: identityHolds(stats.decap) },
     pool: { free: stats.poolFree, slots: stats.poolSlots },
     workers: stats.workers,
+    offloads: { ...stats.offloads },
+    checksum: stats.checksum,
     uptimeSeconds: Math.floor(parts.upMs / 1000),
   };
 }

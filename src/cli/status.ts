@@ -49,6 +49,7 @@ export function renderStatus(status: Json, nowMs: number): string[] {
       ['store', `${text('store', 'description')}: ${trouble}${snapshot}`],
       ['peers', `${text('peers')}, generation ${text('generation')}`],
       ['workers', `${text('workers')}, pool ${text('pool', 'free')} of ${text('pool', 'slots')} free`],
+      ['offload', offloadText(status)],
       ['icmp', `${text('counters', 'icmpSent')} sent, ${text('counters', 'icmpSuppressed')} suppressed`],
     ],
   );
@@ -61,6 +62,18 @@ export function renderStatus(status: Json, nowMs: number): string[] {
     );
   }
   return lines;
+}
+
+/** Those in use, and what became of the others that were asked for. */
+function offloadText(status: Json): string {
+  const all = Object.entries(field(status, 'offloads') ?? {}) as [string, Json][];
+  const active = all.filter(([, state]) => field(state, 'active') === true).map(([name]) => printable(name));
+  const refused = all.flatMap(([name, state]) => {
+    const count = Number(field(state, 'refused') ?? 0);
+    return count > 0 ? [`${printable(name)} refused ${count} times`] : [];
+  });
+  const parts = [active.length > 0 ? active.join(' ') : 'none', ...refused];
+  return `${parts.join(', ')}; checksums ${printable(String(field(status, 'checksum') ?? '-'))}`;
 }
 
 function counterLines(status: Json): string[] {

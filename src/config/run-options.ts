@@ -2,6 +2,7 @@
 import { TwillError } from '../errors.js';
 import { IpAddress, type IpFamily } from '../net/ip.js';
 import { type FlagSpec, type FlagValue, parseFlags } from './flags.js';
+import { type OffloadName, parseOffload } from './offload.js';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -24,6 +25,8 @@ export interface RunOptions {
   readonly dataplane: 'userspace';
   readonly workers: number;
   readonly sourceCheck: boolean;
+  /** What the kernel may do for the packet path, where it can. */
+  readonly offload: readonly OffloadName[];
   readonly tunName?: string;
   readonly controlSocket: string;
   readonly logLevel: LogLevel;
@@ -94,6 +97,11 @@ export const runFlags: readonly FlagSpec[] = [
     default: 'on',
     help: 'accept only what a known peer may send; off trusts every sender, as flannel does',
   },
+  text(
+    'offload',
+    'auto',
+    'what the kernel does for the packet path: auto, off, or names with commas between them',
+  ),
   text('tun-name', '', "name of the device (default flannel's: flannel.<VNI>, flannel0)"),
   text('control-socket', DEFAULT_CONTROL_SOCKET, 'socket that "twill status", "peers" and "trace" ask'),
   {
@@ -174,6 +182,7 @@ export function runOptions(
     dataplane: 'userspace',
     workers: Number(values['workers']),
     sourceCheck: values['source-check'] === 'on',
+    offload: parseOffload(string('offload')),
     ...(tunName !== '' && { tunName }),
     controlSocket: string('control-socket'),
     logLevel: values['log-level'] as LogLevel,

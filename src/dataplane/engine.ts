@@ -1,5 +1,6 @@
 /** One native engine, as the planes and the library use it: values in, values out. */
 import type { Peer } from '../backend/backend.js';
+import { OFFLOADS, type OffloadName } from '../config/offload.js';
 import { loadNative, type NativeEngine, type NativeOverlay, type NativeUnderlay } from '../native/binding.js';
 import { guard } from '../native/errors.js';
 import { IpAddress } from '../net/ip.js';
@@ -26,6 +27,8 @@ export interface EngineOptions {
   readonly underlays: NativeUnderlay[];
   /** Native threads; 0: the program calls `step`. */
   readonly workers: number;
+  /** Default: all. */
+  readonly offload?: readonly OffloadName[];
   /** Default: enough for the workers. */
   readonly poolSlots?: number;
 }
@@ -57,6 +60,7 @@ export class Engine {
         ownAddresses: packPrefixes(options.ownAddresses.map(hostPrefix)),
         icmpSources: packPrefixes(options.ownSubnets.map(({ address }) => hostPrefix(address))),
         innerMtu: options.innerMtuBytes,
+        offload: options.offload ?? OFFLOADS,
         poolSlots: options.poolSlots ?? Math.max(SLOTS_PER_WORKER * options.workers, LEAST_SLOTS),
       }),
     );

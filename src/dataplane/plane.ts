@@ -32,6 +32,13 @@ export interface PlaneStats {
   readonly workers: number;
   readonly poolFree: number;
   readonly poolSlots: number;
+  /**
+   * Offloads by name: asked for, in use now, and how often the kernel refused one (at the start or about a packet, which
+   * then went without it).
+   */
+  readonly offloads: Readonly<Record<string, { wanted: boolean; active: boolean; refused: number }>>;
+  /** How this processor sums checksums: `avx512`, `avx2`, `neon` or `scalar`. */
+  readonly checksum: string;
 }
 
 /** What would happen to a packet from this node to one address. */

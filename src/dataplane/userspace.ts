@@ -7,6 +7,7 @@
  * From then on a join or leave touches our own table alone, never the kernel's.
  */
 import type { Backend, Peer } from '../backend/backend.js';
+import type { OffloadName } from '../config/offload.js';
 import type { LeaseSubnets } from '../lease/lease.js';
 import type { IpAddress } from '../net/ip.js';
 import { MacAddress } from '../net/mac.js';
@@ -32,6 +33,8 @@ export interface UserspacePlaneOptions {
   readonly workers: number;
   /** Accept only what a known peer may send. */
   readonly sourceCheck: boolean;
+  /** What the kernel may do for the packet path. Default: all that it can. */
+  readonly offload?: readonly OffloadName[];
   /** Default: the backend's name for it. */
   readonly deviceName?: string;
   /** The device outlives us. */
@@ -67,6 +70,7 @@ export class UserspacePlane implements Plane {
       overlay: { kind: 'tun', name: wantedName, persist: options.persistDevice ?? false },
       underlays: locals.map((address) => udpUnderlay(encap, address, port)),
       workers: options.workers,
+      ...(options.offload && { offload: options.offload }),
     });
     try {
       const { deviceIndex, deviceName } = engine.native;

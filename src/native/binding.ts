@@ -53,6 +53,8 @@ export interface NativeEngineOptions {
   workers: number;
   /** Slots of each pool. */
   poolSlots: number;
+  /** Names of native/offload/offloads.def that are wanted. */
+  offload: readonly string[];
 }
 
 /** Counters of one direction: `received = delivered + sum(drops)` holds in every value returned. */
@@ -77,6 +79,10 @@ export interface NativeStats {
   workers: number;
   poolFree: number;
   poolSlots: number;
+  /** By name. `refused`: how often the kernel said no, at the probe or about a packet (which then went without). */
+  offloads: Record<string, { wanted: boolean; active: boolean; refused: number }>;
+  /** How checksums are summed on this processor. */
+  checksum: string;
 }
 
 /** What `trace` finds for one address. */

@@ -2,6 +2,7 @@
 // prints one JSON line when it forwards, answers each line on stdin with the statistics, ends when stdin ends.
 import { execFileSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { OFFLOADS, type OffloadName } from '../../src/config/offload.js';
 import { loadNative } from '../../src/native/binding.js';
 import { guard } from '../../src/native/errors.js';
 import { IpAddress } from '../../src/net/ip.js';
@@ -18,6 +19,7 @@ export interface EngineNodeOptions {
   readonly device: string;
   readonly mtuBytes: number;
   readonly workers: number;
+  readonly offload?: readonly OffloadName[];
   readonly peers: readonly { readonly subnet: string; readonly endpoint: string; readonly mac: string }[];
 }
 
@@ -79,6 +81,7 @@ const engine = guard(() =>
     ],
     workers: options.workers,
     poolSlots: 1024,
+    offload: options.offload ?? OFFLOADS,
   }),
 );
 const device = engine.deviceName;

@@ -172,6 +172,8 @@ export class FakePlane implements Plane {
     return {
       ...{ encap: direction, decap: { ...direction, received: 8 }, icmpSent: 2, icmpSuppressed: 1 },
       ...{ generation: this.generation, peers: this.wanted.length, workers: 1, poolFree: 4, poolSlots: 8 },
+      offloads: { 'tun-tso': { wanted: true, active: true, refused: 0 } },
+      checksum: 'scalar',
     };
   }
 
