@@ -1,7 +1,7 @@
-/** The TUN device's place in this host: MTU, queue, addresses, routes. All by netlink, once. */
+/** The TUN device's place in this host: MTU, queue, addresses, routes. All by netlink, at set-up and when others change it. */
 import { writeFileSync } from 'node:fs';
 import { TwillError } from '../errors.js';
-import { netlink } from '../native/netlink.js';
+import { type Link, netlink } from '../native/netlink.js';
 import type { IpAddress } from '../net/ip.js';
 import type { Prefix } from '../net/prefix.js';
 import { hostPrefix } from './prefixes.js';
@@ -43,6 +43,25 @@ export function configureDevice(
     if (!(error instanceof TwillError)) throw error;
     throw new TwillError(error.code, `device ${name}: ${error.message}`, { cause: error });
   }
+}
+
+/** How a device that is up differs from the plan, in words. */
+export function deviceFaults({ index, mtu }: Link, { mtuBytes, subnets, networks }: DevicePlan): string[] {
+  const faults = mtu === mtuBytes ? [] : [`its MTU was ${mtu}, not ${mtuBytes}`];
+  const held = netlink.addresses().filter((address) => address.index === index);
+  for (const { address } of subnets) {
+    if (!held.some((one) => one.address.equals(address))) faults.push(`it had lost its address ${address}`);
+  }
+  for (const network of networks) {
+    const leadsHere = netlink
+      .routes(network.family)
+      .some(
+        (route) =>
+          route.index === index && route.table === RT_TABLE_MAIN && route.destination?.equals(network),
+      );
+    if (!leadsHere) faults.push(`the route to ${network} was gone`);
+  }
+  return faults;
 }
 
 /** Switches of the kernel that only spare us noise; a kernel without IPv6 has none of them. */
