@@ -44,7 +44,11 @@ export class DeviceKeeper {
     // What happened between the opening of the plane and the start of the watch counts too.
     let isChanged = true;
     let wake = () => {};
-    const isOurs = ({ kind, index }: NetlinkEvent) => kind === 'lost' || index === plane.deviceIndex;
+    const isOurs = ({ kind, index }: NetlinkEvent) => {
+      if (kind === 'lost' || index === plane.deviceIndex) return true;
+      // What is in our way may be another device.
+      return this.#failures > 0 && kind === 'link';
+    };
     const watch = netlink.watch((events) => {
       if (!events.some(isOurs)) return;
       isChanged = true;

@@ -49,10 +49,10 @@ export interface UserspacePlaneOptions {
 }
 
 export class UserspacePlane implements Plane {
-  readonly deviceName: string;
   readonly mtuBytes: number;
   readonly #options: UserspacePlaneOptions;
   #engine: Engine;
+  #deviceName: string;
   #wanted: readonly Peer[] = [];
   /** What the engines before this one did. */
   #past: PlaneStats | null = null;
@@ -60,15 +60,19 @@ export class UserspacePlane implements Plane {
 
   private constructor(engine: Engine, options: UserspacePlaneOptions) {
     this.#engine = engine;
-    this.deviceName = engine.native.deviceName;
+    this.#deviceName = engine.native.deviceName;
     this.mtuBytes = mtuOf(options);
     // The next device takes the name of this one, also where the kernel picked the number.
-    this.#options = { ...options, deviceName: this.deviceName };
+    this.#options = { ...options, deviceName: this.#deviceName };
   }
 
   /** Throws ERR_TWILL_SOCKET, _DEVICE, _PRIVILEGE, _NETLINK or _CONFIG; nothing is left behind then. */
   static open(options: UserspacePlaneOptions): UserspacePlane {
     return new UserspacePlane(openEngine(options), options);
+  }
+
+  get deviceName(): string {
+    return this.#deviceName;
   }
 
   get deviceIndex(): number {
@@ -98,15 +102,17 @@ export class UserspacePlane implements Plane {
       return { mended: ['it was gone, and has been made anew'], trouble: null };
     }
     const { name } = link;
+    const renamed = name === this.#deviceName ? [] : [`it is called ${name} now`];
+    this.#deviceName = name;
     if (!link.up)
-      return { mended: [], trouble: `it is down: "ip link set ${name} up" lets packets pass again` };
+      return { mended: renamed, trouble: `it is down: "ip link set ${name} up" lets packets pass again` };
     const plan = planOf(this.#options);
     const faults = deviceFaults(link, plan);
     if (faults.length > 0) {
       for (const network of plan.networks) refuseRivalRoute(network, name);
       configureDevice(link.index, name, plan);
     }
-    return { mended: faults, trouble: null };
+    return { mended: [...renamed, ...faults], trouble: null };
   }
 
   close(): void {
@@ -117,9 +123,11 @@ export class UserspacePlane implements Plane {
   /** The sockets go with the old engine, for two cannot hold the port; its counters stay. */
   #reopen(): void {
     this.#engine.close();
+    this.#deviceName = this.#options.deviceName ?? this.#deviceName;
     const engine = openEngine(this.#options);
     this.#past = addStats(this.#past, this.#engine.stats());
     this.#engine = engine;
+    this.#deviceName = engine.native.deviceName;
     engine.setPeers(this.#wanted);
   }
 }

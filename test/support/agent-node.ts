@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Namespace } from '../../src/lab/namespace.js';
+import type { Json } from '../../src/net/json.js';
+import { controlRequest } from '../../src/observe/control-socket.js';
 import { makePair, makeSegment, until } from './namespaces.js';
 
 export const cli = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
@@ -99,14 +101,19 @@ export class AgentNode {
     return { code, line: this.lines.join('\n') };
   }
 
-  /** The control socket is a file: no need to enter the namespace. */
   async twill(...args: string[]): Promise<string> {
     const argv = [cli, ...args, `--control-socket=${this.socket}`];
     return (await this.namespace.exec(process.execPath, argv)).stdout;
   }
 
+  /** What `twill status --json` prints, without starting it. */
   async status(): Promise<Status> {
-    return JSON.parse(await this.twill('status', '--json')) as Status;
+    return (await controlRequest(this.socket, 'status')) as unknown as Status;
+  }
+
+  /** What `twill peers --json` prints. */
+  peers(): Promise<Json> {
+    return controlRequest(this.socket, 'peers');
   }
 
   async started(): Promise<Status> {
@@ -122,6 +129,19 @@ export class AgentNode {
       );
     });
     return this.status();
+  }
+
+  /** Share of one core that it uses while `during` runs. */
+  async cpuShare(during: () => Promise<unknown>): Promise<number> {
+    const path = `/proc/${this.process?.pid}/stat`;
+    // proc(5): fields 14 and 15, ticks of 10 ms; the name in field 2 ends with the last ")".
+    const ticks = async () => {
+      const fields = (await readFile(path, 'utf8')).replace(/^.*\) /s, '').split(' ');
+      return Number(fields[11]) + Number(fields[12]);
+    };
+    const [beforeTicks, beforeMs] = [await ticks(), performance.now()];
+    await during();
+    return ((await ticks()) - beforeTicks) / ((performance.now() - beforeMs) / 10);
   }
 
   /** Ends it by a signal; its exit code, null where the signal itself ended it. */
