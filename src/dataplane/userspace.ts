@@ -165,6 +165,7 @@ function planOf(options: UserspacePlaneOptions): DevicePlan {
     mtuBytes: mtuOf(options),
     subnets: [options.subnets.v4, options.subnets.v6].flatMap((subnet) => subnet ?? []),
     networks: options.overlayNetworks,
+    acceptLocal: options.sourceCheck,
   };
 }
 

@@ -1,6 +1,7 @@
 // One node of a test: opens an engine in the network namespace it is started in, configures its device with iproute2,
 // prints one JSON line when it forwards, answers each line on stdin with the statistics, ends when stdin ends.
 import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { hostPrefix, packPrefixes } from '../../src/dataplane/prefixes.js';
 import { loadNative } from '../../src/native/binding.js';
@@ -74,6 +75,8 @@ const engine = guard(() =>
   }),
 );
 const device = engine.deviceName;
+// Our ICMP errors come from the device's own address.
+writeFileSync(`/proc/sys/net/ipv4/conf/${device}/accept_local`, '1');
 const ip = (...args: string[]) => execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] });
 ip('link', 'set', device, 'mtu', String(options.deviceMtuBytes ?? options.mtuBytes), 'up');
 for (const address of bases)
