@@ -72,6 +72,8 @@ void Worker::Run() {
   while (!stop_.load(std::memory_order_acquire)) {
     if (Step() == 0) Await();
   }
+  // Stopped amid traffic it still holds a table, which a later Publish would wait for.
+  parts_.mailbox->Leave(parts_.index);
 }
 
 size_t Worker::Step() {

@@ -1,7 +1,7 @@
 /**
  * One node's life. `start` reads from top to bottom in the order in which things happen: what the cluster is, where we
- * stand in it, our lease, the dataplane, subnet.env; then two loops run until the end: one keeps our lease, the other
- * follows the leases of the others. A start that fails half-way takes back what it made, except the lease: as with
+ * stand in it, our lease, the dataplane, subnet.env; then three loops run until the end: one keeps our lease, one follows
+ * the leases of the others, one keeps the device as it should be. A start that fails half-way takes back what it made, except the lease: as with
  * flannel a lease outlives the process, and the next start finds it again.
  */
 
@@ -22,6 +22,7 @@ import { ControlServer } from '../observe/control-socket.js';
 import type { Logger } from '../observe/log.js';
 import type { Store } from '../store/store.js';
 import { type Clock, retryDelayMs, systemClock } from './clock.js';
+import { DeviceKeeper } from './device-keeper.js';
 import { type HostNetlink, readHostNetwork } from './host.js';
 import { LeaseHolder } from './lease-holder.js';
 import { explainOpenFailure } from './open-failure.js';
@@ -58,6 +59,7 @@ interface Running {
   readonly plane: Plane;
   readonly control: ControlServer;
   readonly peers: PeerTable;
+  readonly device: DeviceKeeper;
   readonly startedAtMs: number;
 }
 
@@ -161,7 +163,11 @@ export class Agent {
         onSnapshot: (snapshot) => holder.observe(snapshot),
       });
       if (signal.aborted) throw new TwillError('ERR_TWILL_CLOSED', 'stopped while starting');
-      const wired = { underlay, node, backend, holder, plane, control, peers, startedAtMs };
+      const device = new DeviceKeeper({
+        ...{ plane, netlink, logger, clock },
+        explain: (error) => explained(error, netlink, { port: backend.port, deviceName: plane.deviceName }),
+      });
+      const wired = { underlay, node, backend, holder, plane, control, peers, device, startedAtMs };
       agent = new Agent({ options, parts, clock, netConfText, ...wired }, stopping);
       return agent;
     } catch (error) {
@@ -171,12 +177,12 @@ export class Agent {
     }
   }
 
-  /** The two loops, then the end. */
+  /** The three loops, then the end. */
   async #live(): Promise<void> {
-    const { holder, peers, parts } = this.#running;
+    const { holder, peers, device, parts } = this.#running;
     const { signal } = this.#stopping;
     try {
-      await Promise.all([holder.keep(signal), peers.follow(signal)]);
+      await Promise.all([holder.keep(signal), peers.follow(signal), device.keep(signal)]);
     } catch (error) {
       parts.logger.fatal({ err: error }, (error as Error).message);
       throw error;
@@ -222,11 +228,12 @@ export class Agent {
   }
 
   status(): Json {
-    const { parts, holder, clock, startedAtMs, ...running } = this.#running;
+    const { parts, holder, clock, startedAtMs, device, ...running } = this.#running;
     return statusJson({
       ...running,
       version: packageVersion(),
       lease: holder.lease,
+      deviceTrouble: device.trouble,
       storeDescription: parts.store.description,
       upMs: clock.nowMs() - startedAtMs,
     });
@@ -267,8 +274,16 @@ function openPlane(parts: AgentParts, netlink: HostNetlink, options: UserspacePl
     return (parts.openPlane ?? UserspacePlane.open)(options);
   } catch (error) {
     const deviceName = options.deviceName ?? options.backend.deviceName;
-    throw explainOpenFailure(error, { port: options.backend.port, deviceName }, netlink.links());
+    throw explained(error, netlink, { port: options.backend.port, deviceName });
   }
+}
+
+function explained(
+  error: unknown,
+  netlink: HostNetlink,
+  wanted: { port: number; deviceName: string },
+): unknown {
+  return explainOpenFailure(error, wanted, netlink.links());
 }
 
 async function previousSubnets(path: string, logger: Logger): Promise<LeaseSubnets | null> {

@@ -29,6 +29,7 @@ export function renderStatus(status: Json, nowMs: number): string[] {
   };
   const has = (...path: string[]) => (field(status, ...path) ?? null) !== null;
   const trouble = has('store', 'trouble') ? `TROUBLE: ${text('store', 'trouble')}` : 'well';
+  const device = has('node', 'deviceTrouble') ? `: TROUBLE: ${text('node', 'deviceTrouble')}` : '';
   const snapshot = has('store', 'lastSnapshotAt')
     ? `, last read ${ago(text('store', 'lastSnapshotAt'), nowMs)} ago`
     : '';
@@ -44,7 +45,7 @@ export function renderStatus(status: Json, nowMs: number): string[] {
       ['version', `${text('version')}, up ${uptime}`],
       ['node', `${text('node', 'publicIp')}${v6} on ${text('node', 'interface')}`],
       ['lease', `${text('node', 'subnet')}, ${end}`],
-      ['device', `${text('node', 'device')}, MTU ${text('node', 'mtuBytes')}`],
+      ['device', `${text('node', 'device')}, MTU ${text('node', 'mtuBytes')}${device}`],
       ['backend', `${text('backend', 'type')}, port ${text('backend', 'port')}${vxlan}`],
       ['store', `${text('store', 'description')}: ${trouble}${snapshot}`],
       ['peers', `${text('peers')}, generation ${text('generation')}`],

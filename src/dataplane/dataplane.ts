@@ -122,7 +122,10 @@ export class Dataplane implements AsyncDisposable {
     try {
       const { deviceIndex, deviceName } = engine.native;
       if (options.overlay.kind === 'tun')
-        configureDevice(deviceIndex, deviceName, { mtuBytes, subnets, networks });
+        configureDevice(deviceIndex, deviceName, {
+          ...{ mtuBytes, subnets, networks },
+          acceptLocal: options.sourceCheck ?? true,
+        });
     } catch (error) {
       engine.close();
       throw error;

@@ -44,6 +44,7 @@ export class Engine {
   readonly #innerMtuBytes: number;
   #peers: ReadonlyMap<string, Peer> = new Map();
   #generation = 0;
+  #isClosed = false;
 
   private constructor(native: NativeEngine, innerMtuBytes: number) {
     this.native = native;
@@ -70,6 +71,9 @@ export class Engine {
   get peers(): readonly Peer[] {
     return [...this.#peers.values()];
   }
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
 
   /** Makes the peer table equal to `wanted` in one step; the generation. What did not change costs nothing. */
   setPeers(wanted: readonly Peer[]): number {
@@ -94,6 +98,7 @@ export class Engine {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.native.close();
   }
 }

@@ -20,6 +20,7 @@ const hostNetlink: HostNetlink = {
   addresses: () => [{ index: 2, address: IpAddress.parse('192.0.2.1'), length: 24, scope: 0, flags: 0x80 }],
   routes: () => [],
   routeGet: () => assert.fail('not asked'),
+  watch: () => ({ stop() {} }),
 };
 const peerLease =
   '{"PublicIP":"192.0.2.2","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:02"}}';
