@@ -53,6 +53,13 @@ template <size_t kVectorBytes>
     len -= 2 * kVectorBytes;
   }
   a += b;
+  if (len >= kVectorBytes) {
+    Vector x;
+    std::memcpy(&x, data, sizeof x);
+    a += (x & 0xffffffff) + (x >> 32);
+    data += kVectorBytes;
+    len -= kVectorBytes;
+  }
   uint64_t sum = SumScalar(data, len);
   uint64_t lanes[kVectorBytes / 8];
   std::memcpy(lanes, &a, sizeof lanes);

@@ -93,29 +93,34 @@ void UdpSender::AddSuper(int fd, Packet& super) {
   }
   for (size_t at = 0; at < segmenter.count();) {
     size_t count = std::min(most, segmenter.count() - at);
-    MakeRoom(fd, count * 2, count);
+    MakeRoom(fd, 1, count * datagram_bytes);
     Message& m = Begin(super, count, datagram_bytes);
     m.packets = nullptr;
     m.super = &super;
-    m.pieces = static_cast<uint16_t>(count * 2);
+    m.pieces = 1;
+    uint8_t* begin = &laid_out_[laid_out_used_];
+    uint8_t* out = begin;
     for (size_t i = 0; i < count; i++, at++) {
-      uint8_t* headers = headers_[headers_used_++].data();
-      auto payload = segmenter.Write(at, headers);
-      pieces_[pieces_used_++] = {headers, segmenter.header_bytes()};
-      pieces_[pieces_used_++] = {const_cast<uint8_t*>(payload.data()), payload.size()};
+      auto payload = segmenter.Write(at, out);
+      out += segmenter.header_bytes();
+      std::memcpy(out, payload.data(), payload.size());
+      out += payload.size();
     }
+    pieces_[pieces_used_++] = {begin, static_cast<size_t>(out - begin)};
+    laid_out_used_ = static_cast<size_t>(out - laid_out_.data());
   }
 }
 
-void UdpSender::MakeRoom(int fd, size_t pieces, size_t headers) {
-  bool fits =
-      messages_used_ < kMessages && pieces_used_ + pieces <= kPieces && headers_used_ + headers <= kHeaders;
+void UdpSender::MakeRoom(int fd, size_t pieces, size_t bytes) {
+  bool fits = messages_used_ < kMessages && pieces_used_ + pieces <= kPieces &&
+              laid_out_used_ + bytes <= laid_out_.size();
   if (!fits) Flush(fd);
 }
 
 UdpSender::Message& UdpSender::Begin(const Packet& packet, size_t datagrams, size_t datagram_bytes) {
   Message& m = messages_[messages_used_++];
   m.datagrams = static_cast<uint16_t>(datagrams);
+  m.datagram_bytes = static_cast<uint16_t>(datagram_bytes);
   m.first_piece = &pieces_[pieces_used_];
   const Endpoint& to = packet.remote;
   msghdr& h = wire_[messages_used_ - 1].msg_hdr;
@@ -172,17 +177,23 @@ void UdpSender::Flush(int fd) {
     }
     done++;
   }
-  messages_used_ = pieces_used_ = headers_used_ = 0;
+  messages_used_ = pieces_used_ = laid_out_used_ = 0;
 }
 
 void UdpSender::SendSingly(int fd, Message& m, int refusal) {
-  size_t pieces_each = m.pieces / m.datagrams, sent = 0;
-  msghdr h = wire_[&m - messages_.data()].msg_hdr;
-  // UDP_SEGMENT, where given, is the last control message.
+  size_t sent = 0;
+  msghdr h = wire_[static_cast<size_t>(&m - messages_.data())].msg_hdr;
+  // UDP_SEGMENT is the last control message.
   h.msg_controllen -= CMSG_SPACE(sizeof(uint16_t));
+  h.msg_iovlen = 1;
   for (size_t i = 0; i < m.datagrams;) {
-    h.msg_iov = m.first_piece + i * pieces_each;
-    h.msg_iovlen = pieces_each;
+    iovec piece = m.first_piece[m.super != nullptr ? 0 : i];
+    if (m.super != nullptr) {
+      size_t offset = i * m.datagram_bytes;
+      piece = {static_cast<uint8_t*>(piece.iov_base) + offset,
+               std::min<size_t>(m.datagram_bytes, piece.iov_len - offset)};
+    }
+    h.msg_iov = &piece;
     if (sendmsg(fd, &h, MSG_DONTWAIT) >= 0) {
       sent++;
     } else if (errno == EINTR) {

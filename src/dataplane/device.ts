@@ -35,6 +35,7 @@ export function configureDevice(
     quietly('ipv6', name, hasV6 ? { accept_ra: 0, addr_gen_mode: 1 } : { disable_ipv6: 1 });
     quietly('ipv4', name, { accept_local: acceptLocal ? 1 : 0 });
     netlink.linkSet(index, { mtu: mtuBytes, txQueueLength: TX_QUEUE_PACKETS });
+    limitSuperPackets(index, mtuBytes);
     const bases = subnets.map(({ address }) => hostPrefix(address));
     // A device that was kept may carry the address of an earlier lease.
     const stale = netlink
@@ -48,6 +49,24 @@ export function configureDevice(
   } catch (error) {
     if (!(error instanceof TwillError)) throw error;
     throw new TwillError(error.code, `device ${name}: ${error.message}`, { cause: error });
+  }
+}
+
+/** What one UDP_SEGMENT send takes, and the encapsulation's share of each segment at most. */
+const LONGEST_SEND_BYTES = 65_507;
+const ENCAP_BYTES = 22;
+/** IPv4 and TCP headers with timestamps; what the kernel takes off the limit for headers at most (MAX_TCP_HEADER). */
+const TCP_HEADER_BYTES = 52;
+const HEADER_RESERVE_BYTES = 386;
+
+/** Super-packets that fill one send and leave no tail for a second. A kernel or a container may refuse: then two it is. */
+function limitSuperPackets(index: number, mtuBytes: number): void {
+  const segments = Math.floor(LONGEST_SEND_BYTES / (mtuBytes + ENCAP_BYTES));
+  if (segments < 2) return;
+  try {
+    netlink.linkSet(index, { gsoMaxBytes: segments * (mtuBytes - TCP_HEADER_BYTES) + HEADER_RESERVE_BYTES });
+  } catch {
+    // Slower, not wrong.
   }
 }
 

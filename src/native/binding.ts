@@ -166,7 +166,10 @@ export type NativeNetlinkEvent = {
 /** See native/netlink/. Every call is synchronous and acts in the network namespace of the process. */
 export interface NativeNetlink {
   links(): NativeLink[];
-  linkSet(index: number, change: { mtu?: number; up?: boolean; txQueueLength?: number; name?: string }): void;
+  linkSet(
+    index: number,
+    change: { mtu?: number; up?: boolean; txQueueLength?: number; gsoMaxBytes?: number; name?: string },
+  ): void;
   linkDelete(index: number): void;
   addresses(): NativeAddress[];
   addressAdd(index: number, address: Uint8Array, prefixLength: number): void;

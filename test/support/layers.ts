@@ -35,7 +35,7 @@ export const typeScriptLayers: { readonly [layer: string]: TypeScriptLayer } = {
   lab: { uses: [...values, 'native', 'observe'] },
   // Puts the parts together, and asks a running agent.
   cli: { uses: [...values, 'agent', 'config', 'lab', 'observe', 'store'], ownsProcess: true },
-  'index.ts': { uses: [...values, 'backend', 'dataplane', 'wire'] },
+  'index.ts': { uses: [...values, 'backend', 'config', 'dataplane', 'wire'] },
 };
 
 export interface NativeLayer {
