@@ -21,6 +21,8 @@ function run(command: string, args: string[], env: Record<string, string> = {}):
 function installPackages(): void {
   const needed: Record<string, string[]> = {
     'doctest-dev': ['/usr/include/doctest/doctest.h'],
+    ethtool: ['/usr/sbin/ethtool', '/sbin/ethtool'],
+    tcpdump: ['/usr/bin/tcpdump', '/usr/sbin/tcpdump'],
     'iputils-ping': ['/usr/bin/ping', '/bin/ping'],
     iproute2: ['/usr/sbin/ip', '/sbin/ip'],
   };

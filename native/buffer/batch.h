@@ -32,6 +32,7 @@ struct Packet {
   uint16_t lost = 0;           // after Send: how many of `segments` share the fate that `drop` names
   uint8_t encap_bytes = 0;     // of the encapsulation's header in front of the inner packet
   uint8_t tos = 0;             // outer TOS / traffic class: received or to be sent
+  bool hides_flow = false;     // an inner fragment: its flow hash is not that of its flow's whole packets
   bool truncated = false;      // longer than the slot when it was received
   DropReason drop = DropReason::kNone;
   Endpoint remote;  // underlay: whence it came or whither it goes

@@ -61,7 +61,10 @@ DropReason EncapPathFor<E>::Forward(const PeerTable& table, Packet& packet, cons
   uint32_t longest = packet.IsSuper() ? packet.header_bytes + uint32_t{packet.segment_bytes} : inner.length;
   if (longest > node_.inner_mtu_bytes) return DropReason::kTooBig;
   if (E::kDecrementsTtl) DecrementTtl(inner, packet.data);
-  if (E::kSourcePortPerFlow) packet.flow_hash = FlowHash(inner, flow_seed_);
+  if (E::kSourcePortPerFlow) {
+    packet.flow_hash = FlowHash(inner, flow_seed_);
+    packet.hides_flow = inner.Fragment();
+  }
   encapsulation_.Push(packet, inner, *peer);
   packet.remote = peer->endpoint;
   return DropReason::kNone;

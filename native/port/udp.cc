@@ -134,21 +134,30 @@ int UdpPort::SocketFor(const Packet& packet) const {
   return (*bank_)[(static_cast<uint64_t>(packet.flow_hash) * bank_->size()) >> 32].get();
 }
 
-// Groups the packets by socket, keeping their order within each, and sends group by group.
+// Groups the packets by socket, keeping their order within each, and sends group by group. Fragments and
+// whole packets of one flow may have different sockets, so neither passes the other: a stretch of one kind
+// goes before the next.
 void UdpPort::Send(Batch& batch) {
+  for (size_t begin = 0, end; begin < batch.size(); begin = end) {
+    for (end = begin + 1; end < batch.size() && batch[end].hides_flow == batch[begin].hides_flow;) end++;
+    SendStretch(batch, begin, end);
+  }
+}
+
+void UdpPort::SendStretch(Batch& batch, size_t begin, size_t end) {
   std::array<Packet*, kBatchMax> group;
   std::array<int, kBatchMax> socket;
   size_t left = 0;
-  for (size_t i = 0; i < batch.size(); i++) {
+  for (size_t i = begin; i < end; i++) {
     bool ours = batch[i].remote.address.family == family_;
     socket[i] = ours ? SocketFor(batch[i]) : -1;
     left += ours;
   }
-  for (size_t start = 0; left > 0; start++) {
+  for (size_t start = begin; left > 0; start++) {
     int fd = socket[start];
     if (fd < 0) continue;
     size_t n = 0;
-    for (size_t i = start; i < batch.size(); i++) {
+    for (size_t i = start; i < end; i++) {
       if (socket[i] != fd) continue;
       group[n++] = &batch[i];
       socket[i] = -1;

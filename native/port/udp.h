@@ -64,6 +64,7 @@ class UdpPort final : public Port {
 
   bool Receive(Pool& pool);
   bool HandOut(Batch& batch);
+  void SendStretch(Batch& batch, size_t begin, size_t end);
   int SocketFor(const Packet& packet) const;
 
   Fd receiver_;

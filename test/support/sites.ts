@@ -62,6 +62,7 @@ export class EngineSite {
     own: Site,
     peer: Site,
     more: Partial<EngineNodeOptions> = {},
+    env: Readonly<Record<string, string>> = {},
   ): Promise<EngineSite> {
     const carried = (texts: readonly string[]) =>
       texts.filter((text) => encap === 'vxlan' || !text.includes(':'));
@@ -81,6 +82,7 @@ export class EngineSite {
     };
     const child = namespace.spawn(process.execPath, [script, JSON.stringify(options)], {
       stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...env },
     });
     assert.ok(child.stdout);
     const site = new EngineSite(child, createInterface({ input: child.stdout })[Symbol.asyncIterator]());
