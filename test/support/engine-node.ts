@@ -81,7 +81,16 @@ const device = engine.deviceName;
 // Our ICMP errors come from the device's own address.
 writeFileSync(`/proc/sys/net/ipv4/conf/${device}/accept_local`, '1');
 const ip = (...args: string[]) => execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] });
-ip('link', 'set', device, 'mtu', String(options.deviceMtuBytes ?? options.mtuBytes), 'up');
+ip(
+  'link',
+  'set',
+  device,
+  'mtu',
+  String(options.deviceMtuBytes ?? options.mtuBytes),
+  'txqueuelen',
+  '4000',
+  'up',
+);
 for (const address of bases)
   ip('address', 'add', address.toString(), 'dev', device, ...(address.family === 6 ? ['nodad'] : []));
 for (const network of options.networks) ip('route', 'add', network, 'dev', device);
