@@ -63,6 +63,56 @@ function assertClean(stats: NativeStats) {
   }
 }
 
+/** Sends bursts cut by UDP_SEGMENT (103) in the application, with short last segments, and lone large datagrams. */
+const APPLICATION = `
+import socket, struct, sys
+to = (sys.argv[1], int(sys.argv[2]))
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+n = 0
+def payload(size):
+    global n
+    n += 1
+    return struct.pack('!I', n) + bytes((n + i) % 251 for i in range(size - 4))
+for size, count, last in [(500, 30, 77), (1400, 40, 1400), (9, 60, 5), (1422, 44, 4), (64, 64, 64)]:
+    s.setsockopt(socket.IPPROTO_UDP, 103, size)
+    s.sendto(b''.join(payload(size) for _ in range(count - 1)) + payload(last), to)
+s.setsockopt(socket.IPPROTO_UDP, 103, 0)
+for size in [3000, 9000, 100, 1422, 1423, 4]:
+    s.sendto(payload(size), to)
+`;
+const RECEIVER = `
+import socket, struct, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+s.bind((sys.argv[1], 0))
+s.settimeout(10)
+print(s.getsockname()[1], flush=True)
+sizes = []
+for want in range(1, int(sys.argv[2]) + 1):
+    d = s.recv(65535)
+    n, = struct.unpack('!I', d[:4])
+    assert n == want, (n, want)
+    assert d[4:] == bytes((n + i) % 251 for i in range(len(d) - 4)), n
+    sizes.append(len(d))
+print(sizes[0], sizes[29], sizes[-1], len(sizes), flush=True)
+`;
+
+async function burst([from, to]: readonly [Namespace, Namespace]) {
+  const address = addressOf(right, 4);
+  const receiver = to.spawn('python3', ['-c', RECEIVER, address, '244'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let out = '';
+  receiver.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    out += text;
+  });
+  const end = once(receiver, 'close');
+  await until('the receiver listens', async () => out.includes('\n'));
+  await from.exec('python3', ['-c', APPLICATION, address, out.trim()]);
+  await end;
+  assert.equal(out.split('\n')[1], '500 77 4 244');
+}
+
 /** The environment in which the kernel seems to refuse: a library that stands before the system's. */
 async function refusing(t: TestContext): Promise<Record<string, string>> {
   const directory = await mkdtemp(join(tmpdir(), 'twill-refuse-'));
@@ -121,10 +171,15 @@ for (const refusal of ['EIO', 'EINVAL'] as const) {
       await EngineSite.start(places[1], 'vxlan', right, left, {}, env),
     ];
     await exchange(places);
-    for (const node of nodes) {
-      const stats = await node.stats();
+    await burst(places);
+    const [sender, receiver] = await Promise.all(nodes.map((node) => node.stats()));
+    for (const [stats, names] of [
+      [sender, ['udp-gso', 'tcp-coalesce']],
+      [receiver, ['udp-gso', 'tcp-coalesce', 'udp-coalesce']],
+    ] as const) {
+      assert.ok(stats);
       assertClean(stats);
-      for (const name of ['udp-gso', 'tcp-coalesce', 'udp-coalesce'] as const) {
+      for (const name of names) {
         assert.equal(stats.offloads[name]?.active, false, name);
         assert.ok((stats.offloads[name]?.refused ?? 0) >= 1, name);
       }
@@ -153,59 +208,14 @@ test('a jumbo underlay', { skip }, async (t) => {
   for (const node of nodes) assertClean(await node.stats());
 });
 
-/** Sends bursts cut by UDP_SEGMENT (103) in the application, with short last segments, and lone large datagrams. */
-const APPLICATION = `
-import socket, struct, sys
-to = (sys.argv[1], int(sys.argv[2]))
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-n = 0
-def payload(size):
-    global n
-    n += 1
-    return struct.pack('!I', n) + bytes((n + i) % 251 for i in range(size - 4))
-for size, count, last in [(500, 30, 77), (1400, 40, 1400), (9, 60, 5), (1422, 44, 4), (64, 64, 64)]:
-    s.setsockopt(socket.IPPROTO_UDP, 103, size)
-    s.sendto(b''.join(payload(size) for _ in range(count - 1)) + payload(last), to)
-s.setsockopt(socket.IPPROTO_UDP, 103, 0)
-for size in [3000, 9000, 100, 1422, 1423, 4]:
-    s.sendto(payload(size), to)
-`;
-const RECEIVER = `
-import socket, struct, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-s.bind((sys.argv[1], 0))
-s.settimeout(10)
-print(s.getsockname()[1], flush=True)
-sizes = []
-for want in range(1, int(sys.argv[2]) + 1):
-    d = s.recv(65535)
-    n, = struct.unpack('!I', d[:4])
-    assert n == want, (n, want)
-    assert d[4:] == bytes((n + i) % 251 for i in range(len(d) - 4)), n
-    sizes.append(len(d))
-print(sizes[0], sizes[29], sizes[-1], len(sizes), flush=True)
-`;
-
 for (const offload of [OFFLOADS, []] as const) {
-  test(`an application that cuts by itself, large datagrams in fragments, ${offload.length > 0 ? 'with' : 'without'} offloads`, {
+  const how = offload.length > 0 ? 'with' : 'without';
+  test(`an application that cuts by itself, large datagrams in fragments, ${how} offloads`, {
     skip,
   }, async (t) => {
     const places = await pair(t);
     await twoEngines(places, { offload });
-    const address = addressOf(right, 4);
-    const receiver = places[1].spawn('python3', ['-c', RECEIVER, address, '244'], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    let out = '';
-    receiver.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      out += text;
-    });
-    const end = once(receiver, 'close');
-    await until('the receiver listens', async () => out.includes('\n'));
-    await places[0].exec('python3', ['-c', APPLICATION, address, out.trim()]);
-    await end;
-    assert.equal(out.split('\n')[1], '500 77 4 244');
+    await burst(places);
   });
 }
 
