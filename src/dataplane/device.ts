@@ -26,8 +26,10 @@ export function configureDevice(
 ): void {
   try {
     const hasV6 = networks.some(({ family }) => family === 6);
+    // The ICMP errors that we answer with come from our own address, which IPv4 takes for a forgery by default.
+    quietly(`ipv4/conf/${name}`, { accept_local: 1 });
     // Without an IPv6 overlay the kernel's own router solicitations and the like would only be dropped by us.
-    quietly(name, hasV6 ? { accept_ra: 0, addr_gen_mode: 1 } : { disable_ipv6: 1 });
+    quietly(`ipv6/conf/${name}`, hasV6 ? { accept_ra: 0, addr_gen_mode: 1 } : { disable_ipv6: 1 });
     netlink.linkSet(index, { mtu: mtuBytes, txQueueLength: TX_QUEUE_PACKETS });
     const bases = subnets.map(({ address }) => hostPrefix(address));
     // A device that was kept may carry the address of an earlier lease.
@@ -45,11 +47,11 @@ export function configureDevice(
   }
 }
 
-/** Switches of the kernel that only spare us noise; a kernel without IPv6 has none of them. */
-function quietly(deviceName: string, switches: { readonly [name: string]: number }): void {
+/** Switches of the kernel that we can do without; one without IPv6 lacks some, and a container may forbid all. */
+function quietly(folder: string, switches: { readonly [name: string]: number }): void {
   for (const [name, value] of Object.entries(switches)) {
     try {
-      writeFileSync(`/proc/sys/net/ipv6/conf/${deviceName}/${name}`, String(value));
+      writeFileSync(`/proc/sys/net/${folder}/${name}`, String(value));
     } catch {
       // As in flannel.
     }
