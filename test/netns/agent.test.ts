@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:fs';
-import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -319,10 +319,12 @@ test('a restart keeps subnet and MAC; a lease taken by another node ends the age
   const second = await a.started();
   assert.deepEqual([second.node.subnet, await macOf()], [first.node.subnet, mac]);
   const end = once(child, 'close');
+  // Moved into place: what it reads half-written the agent takes for damage, and mends.
   await writeFile(
-    path,
+    record('.new'),
     '{"PublicIP":"192.0.2.77","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:77"}}',
   );
+  await rename(record('.new'), path);
   const [code] = (await end) as [number | null];
   assert.equal(code, 1);
   assert.match(a.stderr, /^twill: our lease .* is lost: it is now held by node 192\.0\.2\.77/m);
