@@ -117,7 +117,7 @@ export const runFlags: readonly FlagSpec[] = [
  * flannel's flags whose job this version does not do yet. At flannel's default they ask for nothing and are accepted;
  * any other value is refused, since silently leaving the job undone would be worse.
  */
-const notYet: readonly FlagSpec[] = [
+export const notYet: readonly FlagSpec[] = [
   ...['endpoints', 'keyfile', 'certfile', 'cafile', 'username', 'password'].map((name) =>
     text(`etcd-${name}`, '', ''),
   ),

@@ -148,7 +148,7 @@ test('a restart keeps subnet and MAC; a lease taken by another node ends the age
   skip,
   timeout: 60_000,
 }, async (t) => {
-  const { nodes, record } = await labOfTwo(t, { Backend: { Type: 'vxlan' } });
+  const { nodes, record, writeRecord } = await labOfTwo(t, { Backend: { Type: 'vxlan' } });
   const [a] = nodes;
   a.run();
   const first = await a.started();
@@ -160,8 +160,9 @@ test('a restart keeps subnet and MAC; a lease taken by another node ends the age
   const second = await a.started();
   assert.deepEqual([second.node.subnet, await macOf()], [first.node.subnet, mac]);
   const end = once(child, 'close');
-  await writeFile(
-    path,
+  // Moved into place: what it reads half-written the agent takes for damage, and mends.
+  await writeRecord(
+    first.node.subnet.replace('/', '-'),
     '{"PublicIP":"192.0.2.77","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:77"}}',
   );
   const [code] = (await end) as [number | null];
