@@ -19,7 +19,7 @@ export interface DirectionStats {
 }
 
 export interface PlaneStats {
-  /** Overlay to underlay. Bytes received are those of inner packets, bytes delivered those of datagrams. */
+  /** Overlay to underlay. Bytes are those of inner packets. */
   readonly encap: DirectionStats;
   /** Underlay to overlay. Bytes received are those of datagrams, bytes delivered those of inner packets. */
   readonly decap: DirectionStats;
