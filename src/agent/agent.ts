@@ -106,7 +106,7 @@ export class Agent {
       undo.push(() => control.close());
 
       const underlay = chooseUnderlay(
-        { ...options, families: families(netConf) },
+        { ...options, families: underlayFamilies(netConf, backend) },
         readHostNetwork(netlink, options.ifaceCanReach),
       );
       logger.info(
@@ -251,7 +251,15 @@ export class Agent {
   }
 }
 
-function families(netConf: NetConf): IpFamily[] {
+/** Throws ERR_TWILL_CONFIG. */
+function underlayFamilies(netConf: NetConf, { encap }: Backend): IpFamily[] {
+  if (encap === 'udp') {
+    if (netConf.enableIpv4) return [4];
+    throw new TwillError(
+      'ERR_TWILL_CONFIG',
+      'network configuration: Backend.Type "udp" carries IPv4 alone: set EnableIPv4 to true, or Backend.Type to "vxlan"',
+    );
+  }
   return [...(netConf.enableIpv4 ? [4 as const] : []), ...(netConf.enableIpv6 ? [6 as const] : [])];
 }
 

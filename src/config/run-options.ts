@@ -118,13 +118,11 @@ export const runFlags: readonly FlagSpec[] = [
  * any other value is refused, since silently leaving the job undone would be worse.
  */
 export const notYet: readonly FlagSpec[] = [
-  ...['endpoints', 'keyfile', 'certfile', 'cafile', 'username', 'password'].map((name) =>
-    text(`etcd-${name}`, '', ''),
-  ),
+  text('etcd-endpoints', 'http://127.0.0.1:4001,http://127.0.0.1:2379', ''),
+  ...['keyfile', 'certfile', 'cafile', 'username', 'password'].map((name) => text(`etcd-${name}`, '', '')),
   text('etcd-prefix', '/coreos.com/network', ''),
-  ...['kube-api-url', 'kubeconfig-file', 'net-config-path', 'vmodule', 'log_backtrace_at'].map((name) =>
-    text(name, '', ''),
-  ),
+  ...['kube-api-url', 'kubeconfig-file', 'vmodule', 'log_backtrace_at'].map((name) => text(name, '', '')),
+  text('net-config-path', '/etc/kube-flannel/net-conf.json', ''),
   text('kube-annotation-prefix', 'flannel.alpha.coreos.com', ''),
   text('healthz-ip', '0.0.0.0', ''),
   ...[
@@ -142,6 +140,7 @@ export const notYet: readonly FlagSpec[] = [
       help: '',
     }),
   ),
+  { name: 'v', kind: 'integer', default: 0, help: '' },
   { name: 'healthz-port', kind: 'integer', default: 0, help: '' },
   { name: 'iptables-resync', kind: 'integer', default: 5, help: '' },
 ];
