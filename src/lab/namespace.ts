@@ -56,9 +56,10 @@ export class Namespace implements AsyncDisposable {
     return namespace;
   }
 
-  /** The command line that runs `command` inside. */
+  /** The command line that runs `command` inside, and ends it should this process die without a word (SIGKILL). */
   command(command: string, args: readonly string[]): [string, string[]] {
-    return ['nsenter', ['--net', `--target=${this.pid}`, '--', command, ...args]];
+    const inside = ['nsenter', '--net', `--target=${this.pid}`, '--', command, ...args];
+    return ['setpriv', ['--pdeathsig=KILL', '--', ...inside]];
   }
 
   /** Starts a process inside; it is ended with the namespace at the latest. */
