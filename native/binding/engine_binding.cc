@@ -1,5 +1,7 @@
 #include "binding/engine_binding.h"
 
+#include <sched.h>
+
 #include <memory>
 
 #include "base/checksum.h"
@@ -60,6 +62,14 @@ Result<EngineConfig> ConfigOf(const Napi::Object& o) {
   c.pool_slots = NumberOf(o, "poolSlots");
   if (c.pool_slots < 256) return wrong("poolSlots must be at least 256");
 
+  if (!o.Get("workerCpus").IsArray()) return wrong("workerCpus must be an array");
+  auto cpus = o.Get("workerCpus").As<Napi::Array>();
+  for (uint32_t i = 0; i < cpus.Length(); i++) {
+    Napi::Value cpu = cpus.Get(i);
+    if (!cpu.IsNumber() || cpu.As<Napi::Number>().Uint32Value() >= CPU_SETSIZE)
+      return wrong("workerCpus is malformed");
+    c.worker_cpus.push_back(cpu.As<Napi::Number>().Int32Value());
+  }
   if (!o.Get("offload").IsArray()) return wrong("offload must be an array");
   auto offload = o.Get("offload").As<Napi::Array>();
   c.offloads = 0;

@@ -72,6 +72,8 @@ Result<> Engine::OpenParts() {
   for (size_t i = 0; i < queues; i++) {
     Worker::Parts parts;
     parts.index = i;
+    const auto& cpus = config_.worker_cpus;
+    if (!cpus.empty()) parts.cpu = cpus[i % cpus.size()];
     parts.mailbox = mailbox_.get();
     parts.pool = pool_.get();
     parts.encap = tunnel_->NewEncapPath(config_.node, flow_seed);

@@ -30,6 +30,8 @@ struct EngineConfig {
   // The underlay: sockets, or the program.
   bool underlay_user = false;
   std::vector<UdpConfig> underlays;
+  std::vector<int>
+      worker_cpus;     // worker i stays on the i-th, from the start again when there are fewer; empty: any
   size_t workers = 1;  // 0: no thread; the caller steps
   uint32_t pool_slots = 1024;
   uint32_t offloads = kAllOffloads;  // wanted, by OffloadBit; user ports take no part in them

@@ -50,6 +50,18 @@ Result<> Worker::Start() {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (failed != 0)
     return Error::System("ERR_TWILL_INTERNAL", "pthread_create", failed, "cannot start a worker");
+  if (parts_.cpu >= 0) {
+    cpu_set_t only;
+    CPU_ZERO(&only);
+    CPU_SET(static_cast<size_t>(parts_.cpu), &only);
+    int refused = pthread_setaffinity_np(thread_, sizeof only, &only);
+    running_ = true;
+    if (refused != 0) {
+      Stop();
+      return Error::System("ERR_TWILL_ARGUMENT", "pthread_setaffinity_np", refused,
+                           "cannot bind a worker to processor " + std::to_string(parts_.cpu));
+    }
+  }
   pthread_setname_np(thread_, ("twill-" + std::to_string(parts_.index)).c_str());
   running_ = true;
   return Unit{};

@@ -136,6 +136,7 @@ export class Agent {
         ...{ backend, externalMtuBytes: underlay.mtuBytes, overlayNetworks: networkList(netConf) },
         ...{ workers: options.workers, sourceCheck: options.sourceCheck },
         offload: options.offload,
+        workerCpus: options.workerCpus,
         subnets: holder.lease.subnets,
         ...localAddresses(netConf, underlay),
         ownAddresses: netlink.addresses().map(({ address }) => address),

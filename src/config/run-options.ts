@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly ipMasq: boolean;
   readonly dataplane: 'userspace';
   readonly workers: number;
+  /** Processors that the workers stay on, by turns; none: any. */
+  readonly workerCpus: readonly number[];
   readonly sourceCheck: boolean;
   /** What the kernel may do for the packet path, where it can. */
   readonly offload: readonly OffloadName[];
@@ -90,6 +92,7 @@ export const runFlags: readonly FlagSpec[] = [
     max: 64,
     help: 'native threads, each with a queue of the device',
   },
+  text('worker-cpus', '', 'processors that the workers stay on, by turns: numbers with commas between them'),
   {
     name: 'source-check',
     kind: 'choice',
@@ -180,6 +183,7 @@ export function runOptions(
     ipMasq: values['ip-masq'] === true,
     dataplane: 'userspace',
     workers: Number(values['workers']),
+    workerCpus: cpuList(string('worker-cpus')),
     sourceCheck: values['source-check'] === 'on',
     offload: parseOffload(string('offload')),
     ...(tunName !== '' && { tunName }),
@@ -199,6 +203,14 @@ function addressFlag(
   if (address && (family === undefined || address.family === family)) return address;
   throw usage(
     `--${name}=${JSON.stringify(given.slice(0, 80))} is wrong: write an ${family ? `IPv${family}` : 'IP'} address`,
+  );
+}
+
+function cpuList(given: string): readonly number[] {
+  if (given === '') return [];
+  if (/^\d{1,3}(,\d{1,3})*$/.test(given)) return given.split(',').map(Number);
+  throw usage(
+    `--worker-cpus=${JSON.stringify(given.slice(0, 80))} is wrong: write processor numbers with commas between them, such as 0,1`,
   );
 }
 

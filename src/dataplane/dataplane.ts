@@ -40,6 +40,8 @@ export interface DataplaneOptions {
   readonly sourceCheck?: boolean;
   /** Native threads. Default 1; 0: nothing moves but in `step`. */
   readonly workers?: number;
+  /** Processors that the workers stay on, by turns. Default: any. */
+  readonly workerCpus?: readonly number[];
   /** What the kernel may do for the packet path, between a TUN and sockets. Default: all that it can. */
   readonly offload?: readonly OffloadName[];
   /** Packet buffers. Default: enough for the workers, at least 1,024. */
@@ -117,6 +119,7 @@ export class Dataplane implements AsyncDisposable {
           ? [{ kind: 'user' }]
           : locals.map((address) => udpUnderlay(encap, address, port)),
       ...(options.offload && { offload: options.offload }),
+      ...(options.workerCpus && { workerCpus: options.workerCpus }),
       ...(options.poolSlots !== undefined && { poolSlots: options.poolSlots }),
     });
     try {

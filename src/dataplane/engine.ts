@@ -27,6 +27,8 @@ export interface EngineOptions {
   readonly underlays: NativeUnderlay[];
   /** Native threads; 0: the program calls `step`. */
   readonly workers: number;
+  /** Processors that the workers stay on, by turns. Default: any. */
+  readonly workerCpus?: readonly number[];
   /** Default: all. */
   readonly offload?: readonly OffloadName[];
   /** Default: enough for the workers. */
@@ -62,6 +64,7 @@ export class Engine {
         icmpSources: packPrefixes(options.ownSubnets.map(({ address }) => hostPrefix(address))),
         innerMtu: options.innerMtuBytes,
         offload: options.offload ?? OFFLOADS,
+        workerCpus: options.workerCpus ?? [],
         poolSlots: options.poolSlots ?? Math.max(SLOTS_PER_WORKER * options.workers, LEAST_SLOTS),
       }),
     );

@@ -41,6 +41,8 @@ export interface UserspacePlaneOptions {
   readonly ownAddresses: readonly IpAddress[];
   /** Native threads, at least 1. */
   readonly workers: number;
+  /** Processors that the workers stay on, by turns. Default: any. */
+  readonly workerCpus?: readonly number[];
   /** Accept only what a known peer may send. */
   readonly sourceCheck: boolean;
   /** What the kernel may do for the packet path. Default: all that it can. */
@@ -152,6 +154,7 @@ function openEngine(options: UserspacePlaneOptions): Engine {
     overlay: { kind: 'tun', name: wantedName, persist: options.persistDevice ?? false },
     underlays: locals.map((address) => udpUnderlay(encap, address, port)),
     workers: options.workers,
+    ...(options.workerCpus && { workerCpus: options.workerCpus }),
     ...(options.offload && { offload: options.offload }),
   });
   try {

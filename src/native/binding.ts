@@ -51,6 +51,8 @@ export interface NativeEngineOptions {
   underlays: NativeUnderlay[];
   /** Native threads; 0: no thread, the caller drives with `step()`. */
   workers: number;
+  /** Processors that the workers stay on, by turns; empty: any. */
+  workerCpus: readonly number[];
   /** Slots of each pool. */
   poolSlots: number;
   /** Names of native/offload/offloads.def that are wanted. */

@@ -75,6 +75,7 @@ const engine = guard(() =>
     workers: options.workers,
     poolSlots: 1024,
     offload: options.offload ?? OFFLOADS,
+    workerCpus: [],
   }),
 );
 const device = engine.deviceName;

@@ -1,7 +1,7 @@
 /** The library's face over user ports: no privilege, real engine. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import {
   Dataplane,
@@ -157,6 +157,7 @@ test('wrong options are named', async () => {
     [{ port: 0 }, /port is 0/],
     [{ workers: 1.5 }, /workers is 1\.5/],
     [{ mtuBytes: 10 }, /mtuBytes is 10/],
+    [{ workerCpus: [1023] }, /cannot bind a worker to processor 1023/],
     [{ underlay: { kind: 'udp', addresses: [] } }, /at least one address/],
   ];
   for (const [more, message] of wrong)
@@ -167,6 +168,16 @@ test('wrong options are named', async () => {
     Dataplane.open(options(0, { underlay: { kind: 'udp', addresses: ['192.0.2.200'] } })),
     { code: 'ERR_TWILL_SOCKET', message: /192\.0\.2\.200|address/ },
   );
+});
+
+test('workers stay on the processors that they are given', async () => {
+  const plane = await Dataplane.open(options(0, { workers: 2, workerCpus: [0] }));
+  const allowed = readdirSync('/proc/self/task')
+    .map((task) => readFileSync(`/proc/self/task/${task}/status`, 'utf8'))
+    .filter((status) => /^Name:\ttwill-\d/m.test(status))
+    .map((status) => /^Cpus_allowed_list:\t(.*)$/m.exec(status)?.[1]);
+  await plane.close();
+  assert.deepEqual(allowed, ['0', '0']);
 });
 
 test('trace, peers and generation: what a packet would meet', async () => {
