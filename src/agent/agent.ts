@@ -88,8 +88,7 @@ export class Agent {
     const undo: (() => void | Promise<void>)[] = [];
     try {
       const netConfText = await store.readConfig(signal);
-      const netConf = parseNetConf(netConfText);
-      const backend = createBackend(netConf.backend);
+      const { netConf, backend } = clusterOf(netConfText, store);
       logger.info(`Found network config - Backend type: ${backend.type}`);
 
       // Before anything is changed: a second agent is refused here.
@@ -214,7 +213,7 @@ export class Agent {
     peers.refresh();
     const read = async () => {
       const text = await store.readConfig(this.#stopping.signal);
-      const changes = changedParts(parseNetConf(this.#netConfText), parseNetConf(text));
+      const changes = changedParts(parseNetConf(this.#netConfText), clusterOf(text, store).netConf);
       this.#netConfText = text;
       if (changes.length === 0) logger.info('reloaded: the network configuration is as it was');
       else
@@ -247,6 +246,17 @@ export class Agent {
     const { plane, peers, holder } = this.#running;
     const destination = IpAddress.parse(address);
     return traceJson(destination, plane.trace(destination), peers.entries, holder.lease.subnets);
+  }
+}
+
+/** Throws ERR_TWILL_CONFIG, naming the store. */
+function clusterOf(netConfText: string, store: Store): { netConf: NetConf; backend: Backend } {
+  try {
+    const netConf = parseNetConf(netConfText);
+    return { netConf, backend: createBackend(netConf.backend) };
+  } catch (error) {
+    if (!(error instanceof TwillError)) throw error;
+    throw new TwillError(error.code, `${store.description}: ${error.message}`, { cause: error });
   }
 }
 

@@ -6,13 +6,11 @@ import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { Namespace } from '../../src/lab/namespace.js';
 import type { Json } from '../../src/net/json.js';
 import { controlRequest } from '../../src/observe/control-socket.js';
-import { makePair, makeSegment, until } from './namespaces.js';
+import { cli, makePair, makeSegment, until } from './namespaces.js';
 
-export const cli = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 export const network = '10.77.0.0/16';
 
 export interface Status {
