@@ -25,6 +25,7 @@ function installPackages(): void {
     tcpdump: ['/usr/bin/tcpdump', '/usr/sbin/tcpdump'],
     'iputils-ping': ['/usr/bin/ping', '/bin/ping'],
     iproute2: ['/usr/sbin/ip', '/sbin/ip'],
+    python3: ['/usr/bin/python3', '/usr/local/bin/python3'],
   };
   const missing = Object.entries(needed).filter(([, paths]) => !paths.some((path) => existsSync(path)));
   if (missing.length === 0) return;

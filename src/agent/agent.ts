@@ -88,8 +88,7 @@ export class Agent {
     const undo: (() => void | Promise<void>)[] = [];
     try {
       const netConfText = await store.readConfig(signal);
-      const netConf = parseNetConf(netConfText);
-      const backend = createBackend(netConf.backend);
+      const { netConf, backend } = clusterOf(netConfText, store);
       logger.info(`Found network config - Backend type: ${backend.type}`);
 
       // Before anything is changed: a second agent is refused here.
@@ -216,7 +215,7 @@ export class Agent {
     peers.refresh();
     const read = async () => {
       const text = await store.readConfig(this.#stopping.signal);
-      const changes = changedParts(parseNetConf(this.#netConfText), parseNetConf(text));
+      const changes = changedParts(parseNetConf(this.#netConfText), clusterOf(text, store).netConf);
       this.#netConfText = text;
       if (changes.length === 0) logger.info('reloaded: the network configuration is as it was');
       else
@@ -252,15 +251,27 @@ export class Agent {
   }
 }
 
-/** Throws ERR_TWILL_CONFIG. */
-function underlayFamilies(netConf: NetConf, { encap }: Backend): IpFamily[] {
-  if (encap === 'udp') {
-    if (netConf.enableIpv4) return [4];
-    throw new TwillError(
-      'ERR_TWILL_CONFIG',
-      'network configuration: Backend.Type "udp" carries IPv4 alone: set EnableIPv4 to true, or Backend.Type to "vxlan"',
-    );
+/** Throws ERR_TWILL_CONFIG, naming the store. */
+function clusterOf(netConfText: string, store: Store): { netConf: NetConf; backend: Backend } {
+  try {
+    const netConf = parseNetConf(netConfText);
+    const backend = createBackend(netConf.backend);
+    if (backend.encap === 'udp' && !netConf.enableIpv4) {
+      throw new TwillError(
+        'ERR_TWILL_CONFIG',
+        'Backend.Type "udp" carries IPv4 alone: set EnableIPv4 to true, or Backend.Type to "vxlan"',
+      );
+    }
+    return { netConf, backend };
+  } catch (error) {
+    if (!(error instanceof TwillError)) throw error;
+    throw new TwillError(error.code, `${store.description}: ${error.message}`, { cause: error });
   }
+}
+
+/** Of the addresses that we need outside: one for each family inside, and udp carries IPv4 alone. */
+function underlayFamilies(netConf: NetConf, { encap }: Backend): IpFamily[] {
+  if (encap === 'udp') return [4];
   return [...(netConf.enableIpv4 ? [4 as const] : []), ...(netConf.enableIpv6 ? [6 as const] : [])];
 }
 

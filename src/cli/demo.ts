@@ -142,6 +142,8 @@ async function runInUserNamespace(argv: readonly string[], io: CommandIo): Promi
     ['--user', '--map-root-user', '--', process.execPath, script, 'demo', ...argv],
     {
       stdio: ['ignore', 'inherit', 'pipe'],
+      // Ctrl-C signals a whole process group: a second signal beside the one we pass on would end it amid its cleaning up.
+      detached: true,
       env: { ...io.env, [NESTED]: '1' },
     },
   );

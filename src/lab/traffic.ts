@@ -57,21 +57,30 @@ export interface UdpFlow {
   readonly lost: number;
 }
 
+export interface UdpFlowPlan {
+  readonly durationMs: number;
+  readonly packetsPerSecond: number;
+  readonly payloadBytes: number;
+  /** Silence after which the receiver takes the flow for ended: longer than any gap that is to be survived. */
+  readonly quietMs?: number;
+}
+
 /** Numbered datagrams at a rate; `packetsPerSecond` 0: as fast as the system takes them. */
 export async function udpFlow(
   from: Namespace,
   to: Namespace,
   address: string,
-  plan: { readonly durationMs: number; readonly packetsPerSecond: number; readonly payloadBytes: number },
+  plan: UdpFlowPlan,
 ): Promise<UdpFlow> {
+  const { quietMs = 300, ...send } = plan;
   const receiver = start(to, 'udpReceive', {
     address,
     port: 0,
-    quietMs: 300,
+    quietMs,
     timeoutMs: plan.durationMs + 10_000,
   });
   const port = await receiver.port();
-  const sender = start(from, 'udpSend', { address, port, ...plan });
+  const sender = start(from, 'udpSend', { address, port, ...send });
   const [sent, received] = (await Promise.all([sender.report(), receiver.report()])) as [
     UdpSendReport,
     UdpReceiveReport,

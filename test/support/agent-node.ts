@@ -6,13 +6,11 @@ import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { Namespace } from '../../src/lab/namespace.js';
 import type { Json } from '../../src/net/json.js';
 import { controlRequest } from '../../src/observe/control-socket.js';
-import { makePair, makeSegment, until } from './namespaces.js';
+import { cli, makePair, makeSegment, until } from './namespaces.js';
 
-export const cli = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 export const network = '10.77.0.0/16';
 
 export interface Status {
@@ -144,6 +142,13 @@ export class AgentNode {
     return ((await ticks()) - beforeTicks) / ((performance.now() - beforeMs) / 10);
   }
 
+  /** Waits until it forwards and has this many peers. */
+  async ready(peers: number): Promise<Status> {
+    await this.started();
+    await until(`${peers} peers`, async () => (await this.status()).peers >= peers);
+    return this.status();
+  }
+
   /** Ends it by a signal; its exit code, null where the signal itself ended it. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     const child = this.process;
@@ -167,7 +172,8 @@ export interface Lab<Nodes> {
   readonly directory: string;
 }
 
-async function labAround<Nodes>(
+/** Nodes of any layout around one store. */
+export async function labWith<Nodes>(
   t: TestContext,
   config: object,
   makeNodes: (make: (namespace: Namespace) => AgentNode) => Promise<Nodes>,
@@ -188,7 +194,7 @@ async function labAround<Nodes>(
 
 /** Two nodes on one veth: 192.0.2.1 and 192.0.2.2. */
 export function labOfTwo(t: TestContext, config: object): Promise<Lab<readonly [AgentNode, AgentNode]>> {
-  return labAround(t, config, async (make) => {
+  return labWith(t, config, async (make) => {
     const [a, b] = await makePair(t, ['192.0.2.1/24'], ['192.0.2.2/24']);
     return [make(a), make(b)] as const;
   });
@@ -199,7 +205,7 @@ export function labOfThree(
   t: TestContext,
   config: object,
 ): Promise<Lab<readonly [AgentNode, AgentNode, AgentNode]>> {
-  return labAround(t, config, async (make) => {
+  return labWith(t, config, async (make) => {
     const places = ['a', 'b', 'c'].map((label, i) => ({ label, addresses: [`192.0.2.${i + 1}/24`] }));
     const [a, b, c] = (await makeSegment(t, places)).map(make);
     assert.ok(a && b && c);

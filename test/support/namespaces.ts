@@ -1,9 +1,15 @@
 /** What every namespace test needs: whether it can run here, waits that are conditions, topologies, pings. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { joinByVeth, Namespace } from '../../src/lab/namespace.js';
+
+/** The executable. */
+export const cli = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
 /** The reason why namespace tests cannot run here, or false. */
 export async function cannotRun(): Promise<string | false> {
@@ -19,6 +25,18 @@ export async function cannotRun(): Promise<string | false> {
     if (!isThere) return `needs ${what} (${path})`;
   }
   return false;
+}
+
+/** How to run a command as a user without any right. */
+export const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'];
+
+/** The reason why that user cannot even start us, or false. */
+export async function nobodyCannotRun(): Promise<string | false> {
+  const [command = '', ...argv] = asNobody;
+  return promisify(execFile)(command, [...argv, process.execPath, cli, '--version']).then(
+    () => false,
+    (error) => `user nobody cannot start ${cli}: ${(error as Error).message.split('\n')[0]}`,
+  );
 }
 
 /** Waits until `check` holds; fails naming `what` when it does not in time. */
