@@ -26,8 +26,12 @@ Segmenter::Segmenter(const Packet& super)
   const uint8_t* ip = data_ + encap_bytes_;
   if (four_) identification_ = LoadBe16(ip + 4);
   if (tcp_) sequence_ = LoadBe32(data_ + transport_ + 4);
-  uint8_t protocol = tcp_ ? kProtocolTcp : kProtocolUdp;
-  addresses_sum_ = uint32_t{ChecksumSum(ip + (four_ ? 12 : 8), four_ ? 8 : 32)} + protocol;
+  // The sender's kernel left the sum of the pseudo-header in the field, the length of the whole included:
+  // taken back out, the rest is right for each segment, also where a routing header makes another address the
+  // destination.
+  uint16_t transport_bytes = static_cast<uint16_t>(super.len - transport_);
+  pseudo_sum_ =
+      uint32_t{LoadBe16(data_ + transport_ + super.csum_offset)} + static_cast<uint16_t>(~transport_bytes);
 }
 
 std::span<const uint8_t> Segmenter::Write(size_t i, uint8_t* out) const {
@@ -59,7 +63,7 @@ std::span<const uint8_t> Segmenter::Write(size_t i, uint8_t* out) const {
   }
   StoreBe16(checksum, 0);
   uint32_t headers = ChecksumSum(transport, header_bytes_ - transport_,
-                                 addresses_sum_ + static_cast<uint32_t>(transport_bytes));
+                                 pseudo_sum_ + static_cast<uint32_t>(transport_bytes));
   uint16_t sum = Checksum(payload.data(), payload.size(), headers);
   StoreBe16(checksum, sum == 0 && !tcp_ ? 0xffff : sum);  // to UDP 0 means "none" (RFC 768)
   return payload;

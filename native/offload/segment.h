@@ -35,7 +35,7 @@ class Segmenter {
   bool tcp_, four_;
   uint16_t identification_ = 0;
   uint32_t sequence_ = 0;
-  uint32_t addresses_sum_ = 0;  // of the pseudo-header but for the length
+  uint32_t pseudo_sum_ = 0;  // of the pseudo-header but for the length
 };
 
 }  // namespace twill
