@@ -129,7 +129,10 @@ TraceResult Engine::Trace(const IpAddr& destination) const {
 size_t Engine::Step() {
   size_t moved = 0;
   if (config_.workers == 0 && !closed_) {
-    for (auto& worker : workers_) moved += worker->Step();
+    for (size_t i = 0; i < workers_.size(); i++) {
+      moved += workers_[i]->Step();
+      mailbox_->Leave(i);  // the caller may publish twice before it steps again
+    }
   }
   return moved;
 }

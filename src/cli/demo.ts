@@ -137,16 +137,14 @@ async function requireTun(): Promise<void> {
 async function runInUserNamespace(argv: readonly string[], io: CommandIo): Promise<number> {
   io.stderr('not root: using a user namespace');
   const [script = ''] = process.argv.slice(1);
-  const child = spawn(
-    'unshare',
-    ['--user', '--map-root-user', '--', process.execPath, script, 'demo', ...argv],
-    {
-      stdio: ['ignore', 'inherit', 'pipe'],
-      // Ctrl-C signals a whole process group: a second signal beside the one we pass on would end it amid its cleaning up.
-      detached: true,
-      env: { ...io.env, [NESTED]: '1' },
-    },
-  );
+  // Whatever ends us ends it, and gently.
+  const copy = ['setpriv', '--pdeathsig=INT', '--', process.execPath, script, 'demo', ...argv];
+  const child = spawn('unshare', ['--user', '--map-root-user', '--', ...copy], {
+    stdio: ['ignore', 'inherit', 'pipe'],
+    // Ctrl-C signals a whole process group: a second signal beside the one we pass on would end it amid its cleaning up.
+    detached: true,
+    env: { ...io.env, [NESTED]: '1' },
+  });
   let isRunning = false;
   let text = '';
   child.stderr.setEncoding('utf8').on('data', (part: string) => {

@@ -123,8 +123,8 @@ test('without any right, in a user namespace: the same', {
 });
 
 for (const [name, when, around] of [
-  ['before the agents, as root', /^kernel: ping$/m, []],
-  ['among the agents, in a user namespace', /^vxlan: ping$/m, withoutRight],
+  ['as root', /^kernel: ping$/m, []],
+  ['in a user namespace, among the agents', /^vxlan: ping$/m, withoutRight],
 ] as const) {
   test(`Ctrl-C ${name}: nothing left`, {
     skip: skip || (around.length > 0 && (await nobodyCannotRun())),
@@ -145,3 +145,17 @@ for (const [name, when, around] of [
     await demo.assertNothingLeft();
   });
 }
+
+test('kill -9 in a user namespace: what it runs inside does not outlive it', {
+  skip: skip || (await nobodyCannotRun()),
+  timeout: 60_000,
+}, async (t) => {
+  const demo = await start(t, ['--encap=vxlan', '--seconds=2'], withoutRight);
+  const hasCome = async () => demo.child.exitCode !== null || /^kernel: UDP/m.test(demo.output.stderr);
+  await until('it measures', hasCome, 30_000);
+  const refusal = refused(demo);
+  if (refusal) return t.skip(refusal);
+  demo.child.kill('SIGKILL');
+  // Left to itself it would go on for half a minute.
+  await demo.assertNothingLeft();
+});

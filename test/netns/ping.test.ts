@@ -15,7 +15,7 @@ import {
 } from '../support/sites.js';
 
 const skip = await cannotRun();
-const BULK_BYTES = 24 << 20;
+const BULK_BYTES = 16 << 20;
 
 /** Ping and bulk TCP, compared by hash, both ways, in each family that is carried. */
 async function exchange(

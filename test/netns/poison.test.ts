@@ -183,7 +183,7 @@ test('a hundred poisoned records: none accepted, nobody moved, all named', {
   await until('a reaches b', () => pings(a.namespace, target));
   const peersBefore = await a.peers();
   const flow = udpFlow(a.namespace, b.namespace, target, {
-    ...{ durationMs: 3000, packetsPerSecond: 1000, payloadBytes: 400 },
+    ...{ durationMs: 1500, packetsPerSecond: 1000, payloadBytes: 400 },
   });
   const written = await poison(
     lab,

@@ -146,7 +146,7 @@ test('the store fails and comes back: peers stay, the flow loses nothing', {
   const [, right] = await Promise.all([a.started(), b.started()]);
   const target = base(right.node.subnet);
   await until('a reaches b', () => pings(a.namespace, target));
-  const running = flow(a.namespace, b.namespace, target, 2500);
+  const running = flow(a.namespace, b.namespace, target, 1500);
   await b.namespace.exec('mv', [`${store}/subnets`, `${directory}/away`]);
   await until('a tells that the store has trouble', async () => (await a.status()).store.trouble !== null);
   // As a volume that is mounted empty.
@@ -155,5 +155,5 @@ test('the store fails and comes back: peers stay, the flow loses nothing', {
   await b.namespace.exec('mv', [`${directory}/away`, `${store}/subnets`]);
   await until('the store is well again', async () => (await a.status()).store.trouble === null);
   assert.equal((await a.status()).peers, 1);
-  assertWhole(await running, 2 * RATE);
+  assertWhole(await running, RATE);
 });

@@ -136,6 +136,22 @@ test('bytes of a pool stay readable after the dataplane has gone', async () => {
   assert.equal(bytes.toString(), 'knot');
 });
 
+test('peers change any number of times between steps, and after a close amid traffic', async () => {
+  // Each waited for ever for a worker that would never let go of the table it had used last.
+  const stepped = await Dataplane.open(options(0, { workers: 0 }));
+  stepped.setPeers([peer(1)]);
+  stepped.overlay?.write(fromAtoB);
+  assert.equal(stepped.step(), 1);
+  for (let port = 1; port <= 4; port++) stepped.setPeers([peer(1, '192.0.2.2', port)]);
+  await stepped.close();
+
+  const busy = await Dataplane.open(options(0));
+  busy.setPeers([peer(1)]);
+  while (busy.overlay?.write(fromAtoB));
+  await busy.close();
+  for (let port = 1; port <= 4; port++) busy.setPeers([peer(1, '192.0.2.2', port)]);
+});
+
 test('use after close harms nothing; close twice is once', async () => {
   const a = await Dataplane.open(options(0));
   a.setPeers([peer(1)]);
