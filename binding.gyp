@@ -1,5 +1,5 @@
 {
-  # `native_tests=1` (set by native/build.mjs --tests) adds the C++ test program. The Debug configuration is the
+  # `native_tests=1` (set by native/build.mjs --tests) adds the C++ test and measurement programs. The Debug configuration is the
   # sanitized twin: address and undefined-behaviour checks, any report ends the process.
   'variables': { 'native_tests%': 0 },
   'target_defaults': {
@@ -46,6 +46,13 @@
           'sources': ['<!@(find test/native -name "*.cc" | sort)'],
           'ldflags': ['-pthread'],
           'defines': ['DOCTEST_CONFIG_NO_EXCEPTIONS_BUT_WITH_ALL_ASSERTS'],
+        },
+        {
+          'target_name': 'twill_native_bench',
+          'type': 'executable',
+          'dependencies': ['twill_core'],
+          'sources': ['<!@(find bench/micro -name "*.cc" | sort)'],
+          'ldflags': ['-pthread'],
         },
       ],
     }],

@@ -1,6 +1,6 @@
 // Builds the addon with node-gyp: `node native/build.mjs [--tests] [--sanitize]`.
-// --tests also builds the C++ test program; --sanitize builds both with address and undefined-behaviour checks
-// into build/Debug, beside the ordinary build/Release.
+// --tests also builds the C++ test and measurement programs; --sanitize builds all with address and
+// undefined-behaviour checks into build/Debug, beside the ordinary build/Release.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -46,7 +46,7 @@ const wanted = JSON.stringify({
   tests,
   node: process.version,
   gyp: statSync(join(root, 'binding.gyp')).mtimeMs,
-  files: [...sources(join(root, 'native')), ...sources(join(root, 'test/native'))].sort(),
+  files: ['native', 'test/native', 'bench/micro'].flatMap((folder) => sources(join(root, folder))).sort(),
 });
 const stamp = join(root, 'build/.configured');
 const configured = existsSync(stamp) ? readFileSync(stamp, 'utf8') : '';

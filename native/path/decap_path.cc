@@ -6,33 +6,29 @@
 
 namespace twill {
 
+// As in the encap path, each pass starts loading what the next one reads. A sender is
+// known if the row of the inner source names it, which costs nothing; the set of all
+// endpoints is asked only where that row says nothing, or to name the first reason.
 template <typename E>
 void DecapPathFor<E>::Run(const PeerTable& table, Batch& batch, Tally& tally) {
   std::array<InnerPacket, kBatchMax> inner;
-  IpAddr known;  // datagrams come in runs from one peer: look its endpoint up once
-  for (size_t i = 0; i < batch.size(); i++) {
-    Packet& packet = batch[i];
-    if (packet.truncated) {
-      packet.drop = DropReason::kTruncated;
-      continue;
-    }
-    if (node_.source_check && !(packet.remote.address == known)) {
-      if (!table.IsEndpoint(packet.remote.address)) {
-        packet.drop = DropReason::kUnknownPeer;
-        continue;
-      }
-      known = packet.remote.address;
-    }
-    packet.drop = Unwrap(table, packet, inner[i]);
+  std::array<uint32_t, kBatchMax> guess;
+  for (size_t i = 0; i < batch.size(); i++) batch[i].drop = Unwrap(table, batch[i], inner[i]);
+  for (size_t i = 0; node_.source_check && i < batch.size(); i++) {
+    if (batch[i].drop == DropReason::kNone) guess[i] = table.Guess(inner[i].family, inner[i].source());
   }
   for (size_t i = 0; i < batch.size(); i++) {
-    if (batch[i].drop == DropReason::kNone) batch[i].drop = Accept(table, batch[i], inner[i]);
+    Packet& packet = batch[i];
+    if (packet.drop == DropReason::kNone) packet.drop = Accept(table, packet, inner[i], guess[i]);
+    if (packet.drop == DropReason::kNone || packet.truncated || !node_.source_check) continue;
+    if (!table.IsEndpoint(packet.remote.address)) packet.drop = DropReason::kUnknownPeer;
   }
   batch.RemoveDropped(tally);
 }
 
 template <typename E>
 DropReason DecapPathFor<E>::Unwrap(const PeerTable& table, Packet& packet, InnerPacket& inner) const {
+  if (packet.truncated) return DropReason::kTruncated;
   uint8_t version = 0;
   DropReason reason = encapsulation_.Pop(packet, version);
   if (reason != DropReason::kNone) return reason;
@@ -40,20 +36,15 @@ DropReason DecapPathFor<E>::Unwrap(const PeerTable& table, Packet& packet, Inner
   if (reason != DropReason::kNone) return reason;
   if (inner.family != version) return DropReason::kInnerVersion;
   packet.len = inner.length;  // what follows is Ethernet padding
-  if (node_.source_check) {
-    if (version == 4) {
-      table.PrefetchV4(inner.source());
-    } else {
-      table.PrefetchV6(inner.source());
-    }
-  }
+  if (node_.source_check) table.Prefetch(version, inner.source());
   return DropReason::kNone;
 }
 
 template <typename E>
-DropReason DecapPathFor<E>::Accept(const PeerTable& table, Packet& packet, const InnerPacket& inner) const {
+DropReason DecapPathFor<E>::Accept(const PeerTable& table, Packet& packet, const InnerPacket& inner,
+                                   uint32_t guess) const {
   if (node_.source_check) {
-    DropReason reason = CheckSource(table, packet, inner);
+    DropReason reason = CheckSource(table, packet, inner, guess);
     if (reason != DropReason::kNone) return reason;
   }
   if (AsksForSourceRoute(inner)) return DropReason::kSourceRoute;
@@ -73,12 +64,15 @@ DropReason DecapPathFor<E>::Accept(const PeerTable& table, Packet& packet, const
 
 template <typename E>
 DropReason DecapPathFor<E>::CheckSource(const PeerTable& table, const Packet& packet,
-                                        const InnerPacket& inner) const {
+                                        const InnerPacket& inner, uint32_t guess) const {
   if (IsMartianSource(inner)) return DropReason::kMartian;
   if (node_.Owns(inner.family, inner.source())) return DropReason::kOwnSource;
-  const Peer* peer = inner.family == 4 ? table.LookupV4(inner.source()) : table.LookupV6(inner.source());
+  const Peer* peer = table.Confirm(inner.family, inner.source(), guess);
   bool in_subnet = peer != nullptr && peer->endpoint.address == packet.remote.address;
-  if (!in_subnet && !(inner.SourceAddress() == packet.remote.address)) return DropReason::kSourceMismatch;
+  if (!in_subnet) {
+    if (!(inner.SourceAddress() == packet.remote.address)) return DropReason::kSourceMismatch;
+    if (!table.IsEndpoint(packet.remote.address)) return DropReason::kUnknownPeer;
+  }
   return node_.Owns(inner.family, inner.destination()) ? DropReason::kNone : DropReason::kNotForUs;
 }
 

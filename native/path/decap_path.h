@@ -32,8 +32,9 @@ class DecapPathFor final : public DecapPath {
 
  private:
   DropReason Unwrap(const PeerTable& table, Packet& packet, InnerPacket& inner) const;
-  DropReason Accept(const PeerTable& table, Packet& packet, const InnerPacket& inner) const;
-  DropReason CheckSource(const PeerTable& table, const Packet& packet, const InnerPacket& inner) const;
+  DropReason Accept(const PeerTable& table, Packet& packet, const InnerPacket& inner, uint32_t guess) const;
+  DropReason CheckSource(const PeerTable& table, const Packet& packet, const InnerPacket& inner,
+                         uint32_t guess) const;
 
   E encapsulation_;
   NodeIdentity node_;

@@ -19,17 +19,21 @@ bool IsOwnTunnel(const PeerTable& table, const InnerPacket& inner, uint16_t clus
 
 }  // namespace
 
-// Two passes: the first parses and starts loading table entries, the second uses
-// them, so that a large table costs no more than a small one.
+// Three passes, each of which starts loading what the next one reads: so a large
+// table costs hardly more than a small one.
 template <typename E>
 void EncapPathFor<E>::Run(const PeerTable& table, Batch& batch, Batch& answers, uint64_t now_ns,
                           Tally& tally) {
   std::array<InnerPacket, kBatchMax> inner;
+  std::array<uint32_t, kBatchMax> guess;
   for (size_t i = 0; i < batch.size(); i++) batch[i].drop = Parse(table, batch[i], inner[i]);
+  for (size_t i = 0; i < batch.size(); i++) {
+    if (batch[i].drop == DropReason::kNone) guess[i] = table.Guess(inner[i].family, inner[i].destination());
+  }
   for (size_t i = 0; i < batch.size(); i++) {
     Packet& packet = batch[i];
     if (packet.drop != DropReason::kNone) continue;
-    packet.drop = Forward(table, packet, inner[i]);
+    packet.drop = Forward(table, packet, inner[i], guess[i]);
     if (packet.drop != DropReason::kNone) Answer(packet.drop, inner[i], answers, now_ns, tally);
   }
   batch.RemoveDropped(tally);
@@ -42,18 +46,14 @@ DropReason EncapPathFor<E>::Parse(const PeerTable& table, Packet& packet, InnerP
   DropReason reason = ParseInner(packet.data, packet.len, inner);
   if (reason != DropReason::kNone) return reason;
   packet.len = inner.length;
-  if (inner.family == 4) {
-    table.PrefetchV4(inner.destination());
-  } else {
-    table.PrefetchV6(inner.destination());
-  }
+  table.Prefetch(inner.family, inner.destination());
   return DropReason::kNone;
 }
 
 template <typename E>
-DropReason EncapPathFor<E>::Forward(const PeerTable& table, Packet& packet, const InnerPacket& inner) const {
-  const Peer* peer =
-      inner.family == 4 ? table.LookupV4(inner.destination()) : table.LookupV6(inner.destination());
+DropReason EncapPathFor<E>::Forward(const PeerTable& table, Packet& packet, const InnerPacket& inner,
+                                    uint32_t guess) const {
+  const Peer* peer = table.Confirm(inner.family, inner.destination(), guess);
   if (peer == nullptr) return DropReason::kNoRoute;
   if (IsOwnTunnel(table, inner, node_.cluster_port)) return DropReason::kLoop;
   if (E::kDecrementsTtl && inner.ttl() <= 1) return DropReason::kTtlExceeded;

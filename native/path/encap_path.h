@@ -37,7 +37,7 @@ class EncapPathFor final : public EncapPath {
 
  private:
   DropReason Parse(const PeerTable& table, Packet& packet, InnerPacket& inner) const;
-  DropReason Forward(const PeerTable& table, Packet& packet, const InnerPacket& inner) const;
+  DropReason Forward(const PeerTable& table, Packet& packet, const InnerPacket& inner, uint32_t guess) const;
   void Answer(DropReason reason, const InnerPacket& offender, Batch& answers, uint64_t now_ns, Tally& tally);
 
   E encapsulation_;

@@ -12,18 +12,8 @@ class NodeIdentity {
  public:
   // Packets for these are ours, and nobody else may send from them: our subnets,
   // and our own addresses as /32 and /128.
-  void AddOwn(const IpPrefix& prefix) {
-    const uint8_t* a = prefix.address.bytes.data();
-    if (prefix.address.family == 4) {
-      own_v4_.Set(KeyV4::Load(a), prefix.length, 0);
-    } else {
-      own_v6_.Set(KeyV6::Load(a), prefix.length, 0);
-    }
-  }
-  bool Owns(uint8_t family, const uint8_t* address) const {
-    return family == 4 ? own_v4_.Lookup(KeyV4::Load(address)) != PrefixTable<KeyV4>::kNone
-                       : own_v6_.Lookup(KeyV6::Load(address)) != PrefixTable<KeyV6>::kNone;
-  }
+  void AddOwn(const IpPrefix& prefix) { own_.Set({prefix}); }
+  bool Owns(uint8_t family, const uint8_t* address) const { return own_.Lookup(family, address) != nullptr; }
 
   IpAddr icmp_source_v4, icmp_source_v6;  // of the ICMP errors we send; family 0: send none
   uint32_t inner_mtu_bytes = 1450;        // largest inner packet
@@ -31,8 +21,10 @@ class NodeIdentity {
   bool source_check = true;               // accept only what a known peer may send
 
  private:
-  PrefixTable<KeyV4> own_v4_;
-  PrefixTable<KeyV6> own_v6_;
+  struct Own {
+    IpPrefix subnet;
+  };
+  PrefixTable<Own> own_{0};
 };
 
 }  // namespace twill

@@ -1,14 +1,13 @@
 // All that the packet path knows of other nodes.
 //
 // A row is a peer: a subnet, an endpoint, and the header that goes in front of
-// every packet to it, cooked when the row is made. Rows are found by inner
-// address (longest prefix) and, for what arrives, by outer address.
+// every packet to it, cooked when the row is made. Rows are found by inner address
+// (longest prefix). What arrives is known by its outer address.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "base/address.h"
 #include "table/prefix_table.h"
@@ -30,7 +29,7 @@ static_assert(sizeof(Peer) == 64, "a row is one cache line");
 
 class PeerTable {
  public:
-  explicit PeerTable(uint64_t seed) : v4_(seed), v6_(seed), seed_(seed | 1) {}
+  explicit PeerTable(uint64_t seed) : seed_(seed), peers_(seed), endpoints_(seed) {}
 
   // Inserts, or replaces the row with the same subnet.
   void Set(const Peer& peer);
@@ -38,39 +37,35 @@ class PeerTable {
   bool Delete(const IpPrefix& subnet);
   void Clear();
 
-  const Peer* Lookup(const IpAddr& inner) const {
-    return inner.family == 4 ? At(v4_.Lookup(KeyV4::Load(inner.bytes.data())))
-                             : At(v6_.Lookup(KeyV6::Load(inner.bytes.data())));
+  // By inner address; the three steps are those of PrefixTable.
+  const Peer* Lookup(const IpAddr& inner) const { return peers_.Lookup(inner.family, inner.bytes.data()); }
+  void Prefetch(uint8_t family, const uint8_t* inner) const { peers_.Prefetch(family, inner); }
+  uint32_t Guess(uint8_t family, const uint8_t* inner) const { return peers_.Guess(family, inner); }
+  const Peer* Confirm(uint8_t family, const uint8_t* inner, uint32_t guess) const {
+    return peers_.Confirm(family, inner, guess);
   }
-  // The same from bytes of a packet, in the two steps that hide memory latency.
-  const Peer* LookupV4(const uint8_t* address) const { return At(v4_.Lookup(KeyV4::Load(address))); }
-  const Peer* LookupV6(const uint8_t* address) const { return At(v6_.Lookup(KeyV6::Load(address))); }
-  void PrefetchV4(const uint8_t* address) const { v4_.Prefetch(KeyV4::Load(address)); }
-  void PrefetchV6(const uint8_t* address) const { v6_.Prefetch(KeyV6::Load(address)); }
 
   // Whether this is the endpoint address of some peer.
-  bool IsEndpoint(const IpAddr& outer) const;
+  bool IsEndpoint(const IpAddr& outer) const {
+    return endpoints_.Lookup(outer.family, outer.bytes.data()) != nullptr;
+  }
 
-  size_t size() const { return v4_.size() + v6_.size(); }
-  size_t bytes() const;
+  size_t size() const { return peers_.size(); }
+  size_t bytes() const { return peers_.bytes() + endpoints_.bytes(); }
   uint64_t generation = 0;
 
  private:
-  static constexpr uint32_t kNone = PrefixTable<KeyV4>::kNone;
-  const Peer* At(uint32_t index) const { return index == kNone ? nullptr : &peers_[index]; }
+  // An address that `rows` peers have as endpoint.
+  struct KnownEndpoint {
+    IpPrefix subnet;  // the address alone
+    uint32_t rows = 0;
+  };
+  void AddEndpoint(const IpAddr& address);
+  void RemoveEndpoint(const IpAddr& address);
 
-  // The endpoint set holds row numbers; several rows may share an endpoint.
-  size_t EndpointHome(const IpAddr& a) const;
-  void EndpointInsert(uint32_t index);
-  void EndpointErase(uint32_t index);
-
-  PrefixTable<KeyV4> v4_;
-  PrefixTable<KeyV6> v6_;
   uint64_t seed_;
-  std::vector<Peer> peers_;
-  std::vector<uint32_t> unused_;
-  std::vector<uint32_t> endpoints_;  // open addressed, kNone = empty
-  size_t endpoint_count_ = 0;
+  PrefixTable<Peer> peers_;
+  PrefixTable<KnownEndpoint> endpoints_;
 };
 
 }  // namespace twill
