@@ -7,6 +7,8 @@ export interface Chart {
   readonly note: string;
   readonly widthPixels: number;
   readonly heightPixels: number;
+  /** Drawn by the page: without a browser nobody knows how wide text is. */
+  readonly legend: readonly { readonly name: string; readonly color: string }[];
   readonly option: object;
 }
 
