@@ -23,6 +23,11 @@ function installPackages(): void {
     'doctest-dev': ['/usr/include/doctest/doctest.h'],
     'iputils-ping': ['/usr/bin/ping', '/bin/ping'],
     iproute2: ['/usr/sbin/ip', '/sbin/ip'],
+    // For the benchmark and its report.
+    iperf3: ['/usr/bin/iperf3'],
+    ethtool: ['/usr/sbin/ethtool', '/sbin/ethtool'],
+    chromium: ['/usr/bin/chromium'],
+    'fonts-dejavu-core': ['/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf'],
   };
   const missing = Object.entries(needed).filter(([, paths]) => !paths.some((path) => existsSync(path)));
   if (missing.length === 0) return;
