@@ -26,6 +26,10 @@ function installPackages(): void {
     'iputils-ping': ['/usr/bin/ping', '/bin/ping'],
     iproute2: ['/usr/sbin/ip', '/sbin/ip'],
     python3: ['/usr/bin/python3', '/usr/local/bin/python3'],
+    // For the benchmark and its report.
+    iperf3: ['/usr/bin/iperf3'],
+    chromium: ['/usr/bin/chromium'],
+    'fonts-dejavu-core': ['/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf'],
   };
   const missing = Object.entries(needed).filter(([, paths]) => !paths.some((path) => existsSync(path)));
   if (missing.length === 0) return;

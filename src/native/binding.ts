@@ -259,6 +259,22 @@ export interface NativeTraffic {
     options: { address: Uint8Array; port: number; quietMs: number; timeoutMs: number },
     ready: (port: number) => void,
   ): UdpReceiveReport;
+  /** Flannel's udp proxy as it is (native/traffic/flannel_loop.h), until `stopDescriptor` is readable or closed. */
+  flannelLoop(
+    options: {
+      /** Local address of the socket, 4 bytes. */
+      address: Uint8Array;
+      port: number;
+      device: string;
+      ownAddress: Uint8Array;
+      mtuBytes: number;
+      /** 12 bytes each: network, mask, next hop. */
+      routes: Uint8Array;
+      stopDescriptor: number;
+    },
+    opened: (name: string, index: number) => void,
+    ready: () => void,
+  ): void;
 }
 
 export interface NativeAddon {
