@@ -20,7 +20,8 @@ export async function callSpeeds(): Promise<Speed[]> {
   const native = loadNative().openEngine({
     ...{ encap: 'udp', port: 8285, vni: 0, mac: new Uint8Array(6), innerMtu: 1472, sourceCheck: true },
     ...{ ownSubnets: new Uint8Array(), ownAddresses: new Uint8Array(), icmpSources: new Uint8Array() },
-    ...{ overlay: { kind: 'user' }, underlays: [{ kind: 'user' }], workers: 0, poolSlots: 1024, offload: [] },
+    ...{ overlay: { kind: 'user' }, underlays: [{ kind: 'user' }], workers: 0, poolSlots: 1024 },
+    ...{ offload: [], workerCpus: [] },
   });
   const none = new Uint32Array(0);
   const slots = new Uint32Array(64);
