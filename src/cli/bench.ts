@@ -1,5 +1,6 @@
 /** `twill bench`: Twill, the kernel's vxlan and flannel's loop side by side on this machine, in figures and pictures. */
 import { writeFile } from 'node:fs/promises';
+import { packageVersion } from '../agent/version.js';
 import { type FlagSpec, parseFlags } from '../config/flags.js';
 import { TwillError } from '../errors.js';
 import { runBench } from '../lab/bench/bench.js';
@@ -101,7 +102,10 @@ async function run(argv: readonly string[], io: CommandIo): Promise<number> {
   const line = progressLine(io);
   try {
     const command = ['twill', 'bench', ...argv].join(' ');
-    const result = await runBench({ plan, command, absent, signal: io.signal, show: line.show });
+    const result = await runBench({
+      ...{ version: packageVersion(), plan, command, absent },
+      ...{ signal: io.signal, show: line.show },
+    });
     line.end();
     if (json === '-') io.stdout(JSON.stringify(result, rounded, 2));
     else for (const text of benchTables(result)) io.stdout(text);

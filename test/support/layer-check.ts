@@ -130,5 +130,7 @@ function includeRefusal(
   }
   if (NODE_HEADERS.includes(name) && !seesNode) return `${own} must not include <${name}>`;
   // What the standard library of C++ has bears no suffix and no folder.
+  // Vector instructions are functions of their arguments.
+  if (/^(emm|imm|arm_neon)/.test(name)) return null;
   return isPure && /[./]/.test(name) ? `${own} is pure and must not include <${name}>` : null;
 }

@@ -4,7 +4,6 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { packageVersion } from '../../agent/version.js';
 import { type Judgement, judgeAll } from './floors.js';
 import { busyProcessors, describeMachine } from './machine.js';
 import { type BenchPlan, roundSeconds } from './plan.js';
@@ -17,6 +16,8 @@ import { runUnderlay } from './run.js';
 const SETUP_SECONDS = 1;
 
 export interface BenchRun {
+  /** Of Twill. */
+  readonly version: string;
   readonly plan: BenchPlan;
   /** As it was typed, for the report. */
   readonly command: string;
@@ -25,7 +26,14 @@ export interface BenchRun {
   readonly show: (state: ProgressState) => void;
 }
 
-export async function runBench({ plan, command, absent, signal, show }: BenchRun): Promise<BenchResult> {
+export async function runBench({
+  version,
+  plan,
+  command,
+  absent,
+  signal,
+  show,
+}: BenchRun): Promise<BenchResult> {
   await requireTools(['ip', 'bridge', 'tc', 'ethtool', 'iperf3', 'nsenter', 'unshare']);
   const kinds = plan.options.underlays;
   const progress = new Progress(
@@ -44,7 +52,7 @@ export async function runBench({ plan, command, absent, signal, show }: BenchRun
   }
   const tcp = plan.lengths.tcp;
   return {
-    twill: { version: packageVersion(), commit: await commit() },
+    twill: { version, commit: await commit() },
     date: new Date().toISOString(),
     command,
     machine: await describeMachine(),
