@@ -205,7 +205,9 @@ for (const { name, config, flags, around, prepare, code, says } of trials) {
     const [node] = lab.nodes;
     if (config !== undefined) await writeFile(join(lab.store, 'config'), config);
     await prepare?.(node, lab, t);
-    const linksBefore = await node.namespace.ip('-o', '-br', 'link');
+    const devices = async () =>
+      (JSON.parse(await node.namespace.ip('-j', 'link')) as { ifname: string }[]).map(({ ifname }) => ifname);
+    const before = await devices();
     const ended = await node.fail(flags, around);
     assert.equal(ended.code, code, node.stderr);
     const lines = ended.line.split('\n');
@@ -213,7 +215,7 @@ for (const { name, config, flags, around, prepare, code, says } of trials) {
     assert.equal(lines.length, code === 2 ? 2 : 1, ended.line);
     assert.match(lines[0] ?? '', /^twill: /);
     assert.match(lines[0] ?? '', says);
-    assert.equal(await node.namespace.ip('-o', '-br', 'link'), linksBefore, 'no device is left');
+    assert.deepEqual(await devices(), before, 'no device is left');
     const sockets = (await readdir(lab.directory)).filter((file) => file.endsWith('.sock'));
     assert.ok(name.includes('control socket') || sockets.length === 0, 'no socket is left');
   });

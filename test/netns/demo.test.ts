@@ -156,6 +156,6 @@ test('kill -9 in a user namespace: what it runs inside does not outlive it', {
   const refusal = refused(demo);
   if (refusal) return t.skip(refusal);
   demo.child.kill('SIGKILL');
-  // Left to itself it would go on for half a minute.
-  await demo.assertNothingLeft();
+  // Left to itself it would go on for half a minute. A file may stay: nobody was asked to put it away.
+  await until('its processes are gone', async () => (await demo.processes()).length === 0);
 });
