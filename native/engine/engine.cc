@@ -118,10 +118,10 @@ TraceResult Engine::Trace(const IpAddr& destination) const {
 }
 
 size_t Engine::Step() {
-  size_t moved = 0;
-  if (config_.workers == 0 && !closed_) {
-    for (auto& worker : workers_) moved += worker->Step();
-  }
+  if (config_.workers != 0 || closed_) return 0;
+  size_t moved = workers_[0]->Step();
+  // The caller may publish before the next step, and would wait for itself.
+  mailbox_->Leave(0);
   return moved;
 }
 
