@@ -45,6 +45,7 @@
           'type': 'executable',
           'dependencies': ['twill_core'],
           'sources': ['<!@(find test/native -name "*.cc" | sort)'],
+          'include_dirs': ['test/native'],
           'ldflags': ['-pthread'],
           'defines': ['DOCTEST_CONFIG_NO_EXCEPTIONS_BUT_WITH_ALL_ASSERTS'],
         },

@@ -127,13 +127,10 @@ TraceResult Engine::Trace(const IpAddr& destination) const {
 }
 
 size_t Engine::Step() {
-  size_t moved = 0;
-  if (config_.workers == 0 && !closed_) {
-    for (size_t i = 0; i < workers_.size(); i++) {
-      moved += workers_[i]->Step();
-      mailbox_->Leave(i);  // the caller may publish twice before it steps again
-    }
-  }
+  if (config_.workers != 0 || closed_) return 0;
+  size_t moved = workers_[0]->Step();
+  // The caller may publish before the next step, and would wait for itself.
+  mailbox_->Leave(0);
   return moved;
 }
 

@@ -35,6 +35,7 @@ bool UserChannel::Push(const Packet& packet) {
 }
 
 size_t UserPort::Recv(Batch& batch) {
+  if (batch.room() == 0) return 0;
   std::array<Packet, kBatchMax> packets;
   size_t n = channel_->to_engine_.Pop(packets.data(), batch.room());
   if (n == 0) {

@@ -30,7 +30,7 @@ TEST_CASE("counters: received = delivered + sum of drops, for two readers at eve
   };
   std::thread readers[2] = {std::thread(read, std::ref(seen[0])), std::thread(read, std::ref(seen[1]))};
   Tally total;
-  for (size_t i = 0; i < 300'000 / test::kSlowdown; i++) {
+  for (size_t i = 0; i < test::Times(300'000); i++) {
     Tally batch;
     batch.received = random.Below(64);
     batch.received_bytes = batch.received * 60;

@@ -89,7 +89,7 @@ TEST_CASE("pool: threads that take and give at once never share a slot") {
   std::atomic<size_t> wrong{0};
   auto work = [&](uint8_t mark) {
     uint32_t out[48];
-    for (size_t i = 0; i < 20'000 / test::kSlowdown; i++) {
+    for (size_t i = 0; i < test::Times(20'000); i++) {
       size_t taken = pool->Take(out, 48);
       for (size_t n = 0; n < taken; n++) std::memset(pool->PacketStart(out[n]), mark, 64);
       for (size_t n = 0; n < taken; n++) {

@@ -1,5 +1,5 @@
-// Random tests: each run draws a new seed and a failure prints it; TWILL_TEST_SEED
-// runs with that one.
+// Random tests: each run draws a new seed and a failure prints it. TWILL_TEST_SEED
+// runs with that one, TWILL_TEST_SCALE does so many times the work.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -38,12 +38,14 @@ class Random {
   std::mt19937_64 engine_;
 };
 
-// How much work a random test may do: the sanitizers cost about a tenfold.
+// How often to try: the sanitizers cost about a tenfold.
+inline size_t Times(size_t n) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr size_t kSlowdown = 10;
-#else
-inline constexpr size_t kSlowdown = 1;
+  n /= 10;
 #endif
+  const char* scale = std::getenv("TWILL_TEST_SCALE");
+  return scale == nullptr ? n : n * std::strtoull(scale, nullptr, 0);
+}
 
 }  // namespace twill::test
 

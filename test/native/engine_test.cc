@@ -1,0 +1,193 @@
+// Whole engines from memory to memory: two user ports, no privilege.
+#include "engine/engine.h"
+
+#include <doctest/doctest.h>
+
+#include <thread>
+
+#include "encap/vxlan.h"
+#include "support/path.h"
+
+namespace twill {
+
+namespace {
+
+EngineConfig ConfigOf(size_t workers, uint32_t pool_slots = 512) {
+  EngineConfig config;
+  config.encap = "vxlan";
+  config.tunnel.mac = test::kOwnMac;
+  config.node.cluster_port = 8472;
+  config.node.AddOwn(test::Prefix("10.5.1.0/24"));
+  config.node.icmp_source_v4 = test::Address("10.5.1.0");
+  config.overlay_user = config.underlay_user = true;
+  config.workers = workers;
+  config.pool_slots = pool_slots;
+  return config;
+}
+
+std::unique_ptr<Engine> NewEngine(EngineConfig config) {
+  auto engine = Engine::Open(std::move(config));
+  REQUIRE(engine.ok());
+  return std::move(*engine);
+}
+
+// One record for Publish: 10.5.2.0/24 at 192.0.2.2, this port.
+std::vector<uint8_t> SetPeer(uint16_t port) {
+  auto op = test::Hex(
+      "01 04 18 04 0000 c6d2326f8f44 00000000 0a050200000000000000000000000000 "
+      "c0000202000000000000000000000000");
+  StoreBe16(&op[4], port);
+  return op;
+}
+
+bool Push(Engine& engine, UserChannel& channel, std::span<const uint8_t> bytes, const Endpoint& remote = {}) {
+  Packet p;
+  if (engine.pool()->Take(&p.slot, 1) == 0) return false;
+  p.data = engine.pool()->PacketStart(p.slot);
+  std::copy(bytes.begin(), bytes.end(), p.data);
+  p.len = static_cast<uint32_t>(bytes.size());
+  p.remote = remote;
+  if (channel.Push(p)) return true;
+  engine.pool()->Give(&p.slot, 1);
+  return false;
+}
+
+test::Bytes FromPeer() {
+  Peer row;
+  row.subnet.address.family = 4;
+  Vxlan(1, test::kPeerMac).Cook(test::kOwnMac, row);
+  test::Bytes payload(row.header.begin(), row.header.end()), inner = test::IpPacket({});
+  payload.insert(payload.end(), inner.begin(), inner.end());
+  return payload;
+}
+
+bool Holds(const Tally& tally) {
+  return tally.received == tally.delivered + tally.TotalDrops();
+}
+
+}  // namespace
+
+TEST_CASE("engine: a packet out and a packet in, stepped by the caller") {
+  auto engine = NewEngine(ConfigOf(0));
+  REQUIRE(engine->Publish(SetPeer(8472)).ok());
+  test::Shape out;
+  out.source = "10.5.1.9";
+  out.destination = "10.5.2.9";
+  REQUIRE(Push(*engine, *engine->overlay_channel(), test::IpPacket(out)));
+  REQUIRE(Push(*engine, *engine->underlay_channel(), FromPeer(), {test::Address("192.0.2.2"), 40'000}));
+  CHECK(engine->Step() == 2);
+  Packet sent, delivered;
+  REQUIRE(engine->underlay_channel()->Pull(&sent, 1) == 1);
+  CHECK(sent.remote == Endpoint{test::Address("192.0.2.2"), 8472});
+  CHECK(sent.len == kCookedBytes + test::IpPacket(out).size());
+  REQUIRE(engine->overlay_channel()->Pull(&delivered, 1) == 1);
+  CHECK(test::BytesOf(delivered) == test::IpPacket({}));
+  engine->pool()->Give(&sent.slot, 1);
+  engine->pool()->Give(&delivered.slot, 1);
+  CHECK(engine->Stats().pool_free == 512);
+}
+
+TEST_CASE("engine: a caller may publish as often as it likes between two steps") {
+  auto engine = NewEngine(ConfigOf(0));
+  REQUIRE(engine->Publish(SetPeer(1)).ok());
+  REQUIRE(Push(*engine, *engine->overlay_channel(), test::IpPacket({})));
+  CHECK(engine->Step() == 1);
+  for (uint16_t port = 2; port < 6; port++) CHECK(*engine->Publish(SetPeer(port)) == port);
+  CHECK(engine->Trace(test::Address("10.5.2.1")).peer.endpoint.port == 5);
+}
+
+TEST_CASE(
+    "engine: workers, publisher, program and a reader of counters at once: nothing is lost or counted "
+    "wrong") {
+  TWILL_RANDOM(random);
+  for (size_t workers : {1, 2}) {
+    CAPTURE(workers);
+    EngineConfig config = ConfigOf(workers);
+    std::atomic<size_t> calls{0};
+    config.on_underlay_readable = config.on_overlay_readable = [&calls] { calls++; };
+    auto engine = NewEngine(std::move(config));
+    REQUIRE(engine->Publish(SetPeer(1)).ok());
+    const size_t count = test::Times(40'000);
+    std::atomic<bool> done{false};
+    std::atomic<size_t> wrong{0}, pulled{0};
+
+    std::thread publisher([&] {
+      uint16_t port = 1;
+      while (!done.load()) {
+        port = static_cast<uint16_t>(port % 60'000 + 1);
+        wrong += !engine->Publish(SetPeer(port)).ok();
+      }
+    });
+    std::thread reader([&] {
+      while (!done.load()) {
+        EngineStats stats = engine->Stats();
+        wrong += !Holds(stats.encap) || !Holds(stats.decap);
+      }
+    });
+    auto drain = [&] {
+      Packet out[kBatchMax];
+      for (UserChannel* channel : {engine->overlay_channel(), engine->underlay_channel()}) {
+        while (size_t n = channel->Pull(out, kBatchMax)) {
+          for (size_t i = 0; i < n; i++) engine->pool()->Give(&out[i].slot, 1);
+          pulled += n;
+        }
+      }
+    };
+    size_t encap = 0, decap = 0;
+    for (size_t i = 0; i < count; i++) {
+      bool outward = random.OneIn(2);
+      test::Bytes bytes = random.OneIn(3) ? test::AnyPacket(random)
+                          : outward       ? test::IpPacket({})
+                                          : FromPeer();
+      UserChannel& channel = outward ? *engine->overlay_channel() : *engine->underlay_channel();
+      while (!Push(*engine, channel, bytes, {test::Address("192.0.2.2"), 40'000})) drain();
+      (outward ? encap : decap)++;
+      if (i % 50 == 0) drain();
+    }
+    EngineStats stats;
+    do {
+      drain();
+      stats = engine->Stats();
+    } while (stats.encap.received < encap || stats.decap.received < decap);
+    done.store(true);
+    publisher.join();
+    reader.join();
+    engine->Close();
+    stats = engine->Stats();
+    CHECK(wrong == 0);
+    CHECK(Holds(stats.encap));
+    CHECK(Holds(stats.decap));
+    CHECK(stats.encap.received == encap);
+    CHECK(stats.decap.received == decap);
+    CHECK(calls > 0);
+    CHECK(pulled <= stats.encap.delivered + stats.decap.delivered + stats.encap.icmp_sent);
+    CHECK(engine->pool()->free() == 512);  // what nobody pulled went with the ports
+  }
+}
+
+TEST_CASE("engine: closed, it answers still and moves nothing") {
+  auto engine = NewEngine(ConfigOf(2));
+  REQUIRE(engine->Publish(SetPeer(9)).ok());
+  engine->Close();
+  engine->Close();
+  CHECK(engine->closed());
+  CHECK(engine->Step() == 0);
+  CHECK(engine->overlay_channel() == nullptr);
+  CHECK(engine->Stats().peers == 1);
+  CHECK(engine->Publish(SetPeer(10)).ok());
+  CHECK(engine->Publish(SetPeer(11)).ok());
+  CHECK(engine->Trace(test::Address("10.5.2.1")).peer.endpoint.port == 11);
+  auto wrong = engine->Publish(test::Bytes(47));
+  REQUIRE_FALSE(wrong.ok());
+  CHECK(std::string(wrong.error().code) == "ERR_TWILL_ARGUMENT");
+}
+
+TEST_CASE("engine: an unknown encapsulation is an error") {
+  EngineConfig config = ConfigOf(0);
+  config.encap = "gre";
+  auto engine = Engine::Open(std::move(config));
+  REQUIRE_FALSE(engine.ok());
+  CHECK(std::string(engine.error().code) == "ERR_TWILL_ARGUMENT");
+}
+
+}  // namespace twill
