@@ -55,8 +55,11 @@ function testFiles(): string[] {
 }
 
 installPackages();
-run(process.execPath, ['native/build.mjs', '--tests', ...(sanitize ? ['--sanitize'] : [])]);
-run(join(root, 'build', sanitize ? 'Debug' : 'Release', 'twill_native_tests'), []);
+run(process.execPath, ['native/build.mjs', '--tests', '--bench', ...(sanitize ? ['--sanitize'] : [])]);
+const programs = join(root, 'build', sanitize ? 'Debug' : 'Release');
+run(join(programs, 'twill_native_tests'), []);
+// The benchmark's native loops do what they say, and under the sanitizers too.
+run(join(programs, 'twill_bench'), ['--once']);
 // A test that hangs fails; none needs so long.
 if (!sanitize)
   run(process.execPath, ['--test', '--test-concurrency=1', '--test-timeout=300000', ...testFiles()]);

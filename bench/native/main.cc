@@ -1,4 +1,5 @@
-// `twill_bench PART`: times every loop of a part and prints one JSON object a line.
+// `twill_bench PART`: times every loop of a part and prints one JSON object a line. `twill_bench --once` runs
+// each loop once, as a test.
 #include <algorithm>
 #include <cstdio>
 #include <string_view>
@@ -40,13 +41,14 @@ Speed Time(const Loop& loop) {
 }
 
 // False where a loop did nothing: its speed would be one of nothing.
-bool RunPart(std::string_view part) {
+bool RunPart(std::string_view part, bool once) {
   for (const Loop& loop : Loops()) {
     if (!part.empty() && part != loop.part) continue;
     if (loop.run() == 0) {
       std::fprintf(stderr, "%s (%s) does nothing\n", loop.name.c_str(), loop.variant.c_str());
       return false;
     }
+    if (once) continue;
     Speed speed = Time(loop);
     std::printf("{\"name\":\"%s\",\"variant\":\"%s\",\"unit\":\"%s\",\"perSecond\":%.6g,\"spread\":%.3g}\n",
                 loop.name.c_str(), loop.variant.c_str(), loop.unit.c_str(), speed.per_second, speed.spread);
@@ -59,5 +61,7 @@ bool RunPart(std::string_view part) {
 }  // namespace twill_bench
 
 int main(int argc, char** argv) {
-  return twill_bench::RunPart(argc > 1 ? argv[1] : "") ? 0 : 1;
+  std::string_view part = argc > 1 ? argv[1] : "";
+  bool once = part == "--once";
+  return twill_bench::RunPart(once ? "" : part, once) ? 0 : 1;
 }

@@ -1,6 +1,14 @@
 /** The benchmark's figures as text: the floors first, then every system. */
 import type { Judgement, Verdict } from '../lab/bench/floors.js';
-import { type BenchResult, summaryOf, type UnderlayResult } from '../lab/bench/result.js';
+import {
+  type BenchResult,
+  baselines,
+  comparedMeasures,
+  foreignLoad,
+  type Ratio,
+  summaryOf,
+  type UnderlayResult,
+} from '../lab/bench/result.js';
 import type { Summary } from '../lab/bench/statistics.js';
 import type { UnderlayKind } from '../lab/bench/underlay.js';
 import { table } from './table.js';
@@ -27,18 +35,20 @@ export function benchTables(result: BenchResult): string[] {
       ...floorTable(result.judgements.filter((judgement) => judgement.underlay === underlay.kind)),
       '',
       ...systemTable(underlay),
+      ...(result.settings.isQuick ? [] : ratioTables(underlay, result.ratios)),
     ]),
     ...remarks(result),
   ];
 }
 
-function about({ twill, machine, date, foreignProcessors, underlays, settings }: BenchResult): string[] {
+function about(result: BenchResult): string[] {
+  const { twill, machine, date, settings } = result;
   const commit = twill.commit === null ? '' : ` (${twill.commit})`;
   const lines = [
     `Twill ${twill.version}${commit}, ${date}, ${settings.withPods ? 'pod to pod' : 'node to node'}`,
     `${machine.processors} x ${machine.processor}, Linux ${machine.kernel}, Node ${machine.node}`,
   ];
-  const foreign = Math.max(foreignProcessors, ...underlays.map(({ idleProcessors }) => idleProcessors));
+  const foreign = foreignLoad(result);
   if (foreign > FOREIGN_LIMIT) {
     lines.push(`NOTE: others kept ${foreign.toFixed(2)} processors busy: do not trust these figures`);
   }
@@ -101,6 +111,34 @@ function systemTable(underlay: UnderlayResult): string[] {
     '',
     `${units} 1000 packets/s, loss-free (*: the sender's limit) and in overload; RTT in us.`,
   ];
+}
+
+const shortTitle: { readonly [measure in (typeof comparedMeasures)[number]]: string } = {
+  ...{ 'tcp1.rate': 'TCP 1', 'tcp4.rate': 'TCP 4', 'tcp1.cpu': 's/Gbit', 'rtt-idle.p50': 'RTT p50' },
+  ...{ 'udp64.loss-free': '64 B loss-free', 'udp64.overload': '64 B overload' },
+};
+
+/** One table for each baseline: the ratio, and in brackets how far the rounds lie apart. */
+function ratioTables({ kind, systems }: UnderlayResult, ratios: readonly Ratio[]): string[] {
+  const title = (name: string) => systems.find((system) => system.name === name)?.title ?? name;
+  return baselines.flatMap((of) => {
+    const own = ratios.filter((ratio) => ratio.underlay === kind && ratio.of === of);
+    const measured = comparedMeasures.filter((measure) => own.some((ratio) => ratio.measure === measure));
+    if (measured.length === 0) return [];
+    const rows = systems
+      .filter(({ name }) => own.some(({ system }) => system === name))
+      .map((system) => [
+        system.title,
+        ...measured.map((measure) => {
+          const found = own.find((ratio) => ratio.system === system.name && ratio.measure === measure)?.ratio;
+          return found
+            ? `${ratioText(found.median)} (${ratioText(found.low)}-${ratioText(found.high)})`
+            : '-';
+        }),
+      ]);
+    const header = [`of ${title(of)}`, ...measured.map((measure) => shortTitle[measure])];
+    return ['', ...table(header, rows)];
+  });
 }
 
 /** `*` where most rounds were at the sender's limit. */

@@ -91,7 +91,7 @@ async function run(argv: readonly string[], io: CommandIo): Promise<number> {
   const { values, positional } = parseFlags(flags, argv, io.env);
   if (positional.length > 0) throw new TwillError('ERR_TWILL_USAGE', `unexpected argument: ${positional[0]}`);
   const options = optionsOf(values);
-  const { systems, absent } = await chooseAll(options.withPeers);
+  const { systems, absent } = await chooseAll(options.withPeers, options.withPods);
   const plan = makePlan(options, systems);
   const [json, html] = [String(values['json']), String(values['html'])];
   // Before the work, not after it.

@@ -1,7 +1,7 @@
 /** A result of the benchmark with every measure of every system, made up but of realistic shape. */
 import { judgements } from '../../src/lab/bench/bench.js';
 import { measures } from '../../src/lab/bench/measures.js';
-import type { BenchResult, UnderlayResult } from '../../src/lab/bench/result.js';
+import { type BenchResult, ratiosOf, type UnderlayResult } from '../../src/lab/bench/result.js';
 import { systems } from '../../src/lab/bench/systems.js';
 import { type UnderlayKind, underlayKinds } from '../../src/lab/bench/underlay.js';
 
@@ -47,7 +47,12 @@ export function wholeResult(): BenchResult {
       node: 'v20.20.2',
     },
     settings: { isQuick: false, rounds: spread.length, tcpSeconds: 2, withPods: false },
-    ...{ foreignProcessors: 0.02, underlays, judgements: judgements(underlays) },
+    ...{
+      foreignProcessors: 0.02,
+      underlays,
+      judgements: judgements(underlays),
+      ratios: underlays.flatMap(ratiosOf),
+    },
     failures: [{ underlay: 'wire', system: 'loop', step: 'tcp4', why: 'iperf3: <unable> to connect' }],
     absent: [{ name: 'nebula', why: 'apt-get install nebula' }],
   };

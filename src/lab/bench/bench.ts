@@ -9,7 +9,7 @@ import { busyProcessors, describeMachine } from './machine.js';
 import { type BenchPlan, roundSeconds } from './plan.js';
 import { Progress, type ProgressState } from './progress.js';
 import { requireTools } from './requirements.js';
-import { type BenchResult, type StepFailure, samplesOf, type UnderlayResult } from './result.js';
+import { type BenchResult, ratiosOf, type StepFailure, samplesOf, type UnderlayResult } from './result.js';
 import { runUnderlay } from './run.js';
 
 /** What a system's set-up takes, about. */
@@ -65,6 +65,7 @@ export async function runBench({
     foreignProcessors,
     ...{ underlays, failures, absent },
     judgements: judgements(underlays),
+    ratios: underlays.flatMap(ratiosOf),
   };
 }
 

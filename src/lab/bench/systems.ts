@@ -23,6 +23,8 @@ export interface Overlay {
   readonly mtuBytes: number;
   /** Processes that carry packets and nothing else. */
   readonly pids: readonly number[];
+  /** Those of them that are ours. */
+  readonly agents?: readonly AgentProcess[];
 }
 
 export interface Site {
@@ -75,6 +77,12 @@ export const systems: readonly System[] = [
   },
   { name: 'loop', title: "flannel's loop", start: startLoop },
 ];
+
+export function systemNamed(name: string): System {
+  const found = systems.find((system) => system.name === name);
+  if (!found) throw new RangeError(`no system is called ${name}`);
+  return found;
+}
 
 /** Of a node that takes no lease. */
 export function fixedSubnet(i: 0 | 1): Prefix {
@@ -151,6 +159,7 @@ async function startTwill(
     nodes: [overlayNode(Prefix.parse(left.node.subnet)), overlayNode(Prefix.parse(right.node.subnet))],
     mtuBytes: Math.min(left.node.mtuBytes, right.node.mtuBytes),
     pids: agents.flatMap(({ pid }) => pid ?? []),
+    agents,
   };
 }
 
@@ -179,7 +188,12 @@ async function startMixed(site: Site, ours: 0 | 1): Promise<Overlay> {
   });
   const nodes: [OverlayNode, OverlayNode] = [overlayNode(subnet), overlayNode(kernel.subnet)];
   if (ours === 1) nodes.reverse();
-  return { nodes, mtuBytes: vxlan.mtuBytes, pids: agent.pid === undefined ? [] : [agent.pid] };
+  return {
+    nodes,
+    mtuBytes: vxlan.mtuBytes,
+    pids: agent.pid === undefined ? [] : [agent.pid],
+    agents: [agent],
+  };
 }
 
 async function startLoop({ bed, cleanUp }: Site): Promise<Overlay> {

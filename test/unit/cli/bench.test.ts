@@ -53,6 +53,8 @@ describe('twill bench', () => {
     assert.match(text, /^64 B packets, overload, of kernel vxlan +0\.96 .* at least 1\.90 +MISSED$/m);
     assert.match(text, /^CPU per Gbit, of flannel's loop +0\.153 .* at most 0\.167 +met$/m);
     assert.match(text, /^kernel vxlan +7\.68 +7\.68 +7\.68 +7\.68 +0\.192 +1440 +240 +269 /m);
+    assert.match(text, /^of flannel's loop +TCP 1 +TCP 4 +s\/Gbit +64 B loss-free /m);
+    assert.match(text, /^Twill vxlan +7\.67 \(7\.67-7\.67\) +7\.67 /m);
     assert.match(text, /^wire: loop: tcp4 failed: iperf3: <unable> to connect$/m);
     assert.match(text, /^not measured: nebula: apt-get install nebula$/m);
     assert.match(

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { chooseAll } from '../../../src/lab/bench/choose.js';
 import { floors, judge, judgeAll } from '../../../src/lab/bench/floors.js';
 import { parseIperf } from '../../../src/lab/bench/iperf.js';
 import { measureNamed, measures } from '../../../src/lab/bench/measures.js';
@@ -144,4 +145,15 @@ test('a missing program is named with its Debian package', async () => {
     message: /needs iperf3, tc, ip, .*"apt-get install iperf3 iproute2"/,
   });
   await requireTools(['nsenter']);
+});
+
+test('peers that are not installed are named with what would bring them', async () => {
+  const { systems: found, absent } = await chooseAll(true, false, '/nonexistent');
+  assert.deepEqual(found, systems);
+  assert.deepEqual(
+    absent.map(({ name }) => name),
+    ['wireguard-go', 'fastd', 'tinc', 'nebula', 'n2n', 'openvswitch'],
+  );
+  assert.match(absent.at(-1)?.why ?? '', /"apt-get install openvswitch-switch"/);
+  assert.deepEqual(await chooseAll(false, false), { systems, absent: [] });
 });

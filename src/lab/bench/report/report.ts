@@ -1,7 +1,15 @@
 /** The report: one HTML file with everything in it, charts as finished SVG. Needs no script and loads nothing. */
 import type { Judgement } from '../floors.js';
-import { measures } from '../measures.js';
-import { type BenchResult, summaryOf, type UnderlayResult } from '../result.js';
+import { measureNamed, measures } from '../measures.js';
+import {
+  type BenchResult,
+  baselines,
+  comparedMeasures,
+  foreignLoad,
+  type Ratio,
+  summaryOf,
+  type UnderlayResult,
+} from '../result.js';
 import { figureText } from './chart-options.js';
 import { chartsOf } from './charts.js';
 import type { Chart, Renderer } from './render.js';
@@ -38,7 +46,7 @@ export function reportHtml(result: BenchResult, render: Renderer): string {
     ['Node', machine.node],
     ['Traffic', settings.withPods ? 'pod to pod, behind a bridge on each node' : 'node to node'],
     ['Rounds', `${settings.rounds}, TCP runs of ${settings.tcpSeconds} s`],
-    ['Others', `${result.foreignProcessors.toFixed(2)} processors busy before the run`],
+    ['Others', `kept ${foreignLoad(result).toFixed(2)} processors busy`],
   ];
   return `<!DOCTYPE html>
 <html lang="en">
@@ -69,6 +77,7 @@ function underlaySection(result: BenchResult, underlay: UnderlayResult, render: 
 <p>${about} Medians of ${underlay.rounds} rounds.</p>
 ${judged.length > 0 ? floorTable(judged) : ''}
 <div class="charts">${charts.join('\n')}</div>
+${ratioTables(underlay, result.ratios)}
 ${figureTable(underlay)}
 </section>`;
 }
@@ -96,6 +105,31 @@ function floorTable(judgements: readonly Judgement[]): string {
     .map((text) => `<th scope="col">${text}</th>`)
     .join('');
   return table('Floors', head, rows);
+}
+
+/** Of the kernel's vxlan, of flannel's loop: the ratio, and the lowest to the highest of the rounds. */
+function ratioTables({ kind, systems }: UnderlayResult, ratios: readonly Ratio[]): string {
+  const titleOf = (name: string) => systems.find((system) => system.name === name)?.title ?? name;
+  const tables = baselines.flatMap((of) => {
+    const own = ratios.filter((ratio) => ratio.underlay === kind && ratio.of === of);
+    const measured = comparedMeasures.filter((measure) => own.some((ratio) => ratio.measure === measure));
+    if (measured.length === 0) return [];
+    const shown = systems.filter(({ name }) => own.some(({ system }) => system === name));
+    const rows = shown.map(({ name, title }) => {
+      const cells = measured.map((measure) => {
+        const found = own.find((ratio) => ratio.system === name && ratio.measure === measure)?.ratio;
+        if (!found) return '<td>-</td>';
+        const [median, low, high] = [found.median, found.low, found.high].map(figureText);
+        return `<td>${median}<small>${low} to ${high}</small></td>`;
+      });
+      return `<tr><th scope="row">${escapeHtml(title)}</th>${cells.join('')}</tr>`;
+    });
+    const head = [`of ${titleOf(of)}`, ...measured.map((measure) => measureNamed(measure).title)].map(
+      (text) => `<th scope="col">${escapeHtml(text)}</th>`,
+    );
+    return [table(`Ratios, of ${escapeHtml(titleOf(of))}`, head.join(''), rows)];
+  });
+  return tables.length === 0 ? '' : `<details><summary>Ratios</summary>${tables.join('\n')}</details>`;
 }
 
 /** Every measure that has a value, on every system: median, lowest to highest. */
