@@ -13,6 +13,7 @@ namespace {
 // A descriptor that reports an error is left alone for this long: a TUN that is down
 // or gone must not make the worker spin.
 constexpr int kTroubleMs = 100;
+constexpr int kNoSlotMs = 1;
 
 // Counts what a Send did: marked segments by reason, the others as delivered.
 void CountSent(const Batch& batch, Tally& tally) {
@@ -141,6 +142,13 @@ bool Worker::HasSocketFor(const Packet& packet) const {
 // Sleeps until a descriptor is readable. One in trouble is skipped for a while.
 void Worker::Await() {
   parts_.mailbox->Leave(parts_.index);
+  if (parts_.pool->free() == 0) {
+    // The program holds every slot: descriptors stay readable, and asking them again and again would not
+    // help.
+    pollfd wake{wake_.get(), POLLIN, 0};
+    poll(&wake, 1, kNoSlotMs);
+    return;
+  }
   std::array<pollfd, 8> fds;
   size_t n = 0;
   fds[n++] = {wake_.get(), POLLIN, 0};
