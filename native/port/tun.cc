@@ -22,6 +22,7 @@ constexpr unsigned kTunUso = 0x20 | 0x40;
 // One sweep takes no more than this: further super-packets would push the first out of the processor's cache.
 constexpr size_t kSweepBytes = 128 * 1024;
 constexpr size_t kReadsPerSweep = 64;
+constexpr size_t kSlotsAtOnce = 8;
 
 // Asks for the widest offloads first; what the kernel has not is refused.
 Result<> SetOffloads(int fd, const std::string& name, Offloads& offloads) {
@@ -130,9 +131,9 @@ Result<TunDevice> OpenTun(const std::string& name, size_t queues, bool persist, 
 
 size_t TunPort::Recv(Batch& batch) {
   size_t first = batch.size();
-  size_t end = first + batch.Grow(std::min(batch.room(), kReadsPerSweep));
   size_t n = first, bytes = 0;
-  while (n < end && bytes < kSweepBytes) {
+  while (n - first < kReadsPerSweep && bytes < kSweepBytes) {
+    if (n == batch.size() && batch.Grow(std::min(batch.room(), kSlotsAtOnce)) == 0) break;
     Packet& p = batch[n];
     size_t room = kVirtioHeaderBytes + batch.pool().packet_bytes();
     ssize_t got = read(fd_.get(), p.data - kVirtioHeaderBytes, room);
