@@ -1,5 +1,7 @@
 #include "base/checksum_sum.h"
 
+#include <array>
+
 #include "base/byte_order.h"
 
 namespace twill {
@@ -36,6 +38,13 @@ uint64_t AddCarry(uint64_t a, uint64_t b) {
   return sum + (sum < b);
 }
 
+// Loaded at an offset this keeps the last so many bytes of a vector.
+alignas(64) constexpr auto kKeepLast = [] {
+  std::array<uint8_t, 128> bytes{};
+  for (size_t i = 64; i < 128; i++) bytes[i] = 0xff;
+  return bytes;
+}();
+
 // Adds 32-bit halves into 64-bit lanes: no carry is lost before 2^32 additions, and a packet has far fewer.
 // What is left over goes to the plain loop. One source for every width: the compiler's vector types, not a
 // processor's.
@@ -43,6 +52,7 @@ template <size_t kVectorBytes>
 [[gnu::always_inline]] inline uint64_t SumWide(const uint8_t* data, size_t len) {
   using Vector [[gnu::vector_size(kVectorBytes)]] = uint64_t;
   Vector a{}, b{};
+  size_t whole = len;
   while (len >= 2 * kVectorBytes) {
     Vector x, y;
     std::memcpy(&x, data, sizeof x);
@@ -59,6 +69,16 @@ template <size_t kVectorBytes>
     a += (x & 0xffffffff) + (x >> 32);
     data += kVectorBytes;
     len -= kVectorBytes;
+  }
+  // An even rest: the last whole vector once more, without what was summed already. An odd one would fall out
+  // of step.
+  if (len > 0 && len % 2 == 0 && whole >= kVectorBytes) {
+    Vector x, keep;
+    std::memcpy(&x, data + len - sizeof x, sizeof x);
+    std::memcpy(&keep, &kKeepLast[64 - kVectorBytes + len], sizeof keep);
+    x &= keep;
+    a += (x & 0xffffffff) + (x >> 32);
+    len = 0;
   }
   uint64_t sum = SumScalar(data, len);
   uint64_t lanes[kVectorBytes / 8];

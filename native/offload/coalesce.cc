@@ -17,12 +17,12 @@ constexpr uint16_t kDontFragment = 0x4000;
 
 bool ChecksumRight(const uint8_t* ip, bool four, size_t transport, size_t length, uint8_t protocol) {
   uint32_t transport_bytes = static_cast<uint32_t>(length - transport);
-  uint32_t pseudo = ChecksumSum(ip + (four ? 12 : 8), four ? 8 : 32, protocol + transport_bytes);
+  uint32_t pseudo = SumAddresses(ip, four, protocol + transport_bytes);
   return ChecksumSum(ip + transport, transport_bytes, pseudo) == 0xffff;
 }
 
 bool Ipv4ChecksumRight(const uint8_t* ip) {
-  return ChecksumSum(ip, kIpv4HeaderBytes) == 0xffff;
+  return ChecksumSumFixed<kIpv4HeaderBytes>(ip) == 0xffff;
 }
 
 }  // namespace
@@ -225,7 +225,7 @@ VirtioHeader WriteGroupHeaders(const Coalescer::Group& group, const Packet& firs
     StoreBe16(transport + 4, static_cast<uint16_t>(transport_bytes));
   }
   // The kernel finishes it: the field holds the sum of the pseudo-header.
-  uint16_t pseudo = ChecksumSum(out + (four ? 12 : 8), four ? 8 : 32, group.protocol + transport_bytes);
+  uint16_t pseudo = SumAddresses(out, four, group.protocol + transport_bytes);
   StoreBe16(transport + h.csum_offset, pseudo);
   return h;
 }

@@ -35,7 +35,10 @@ class Segmenter {
   bool tcp_, four_;
   uint16_t identification_ = 0;
   uint32_t sequence_ = 0;
-  uint32_t pseudo_sum_ = 0;  // of the pseudo-header but for the length
+  // One's-complement sums of what is the same in all segments: of the IPv4 header all but length,
+  // identification and checksum; of transport and pseudo-header all but lengths, sequence number, flags and
+  // checksum.
+  uint32_t ip_sum_ = 0, transport_sum_ = 0;
 };
 
 }  // namespace twill
