@@ -36,6 +36,8 @@ for (const [type, signal] of [
     const key = node.subnet.replace('/', '-');
     const lease = await readFile(record(key), 'utf8');
     assert.ok(await hasDevice(a, node.device));
+    // Twice at once, as Ctrl-C comes under npm.
+    a.process?.kill(signal);
     assert.equal(await a.stop(signal), 0);
     assert.equal(await hasDevice(a, node.device), false);
     assert.equal(await a.namespace.ip('route', 'show', network), '');
