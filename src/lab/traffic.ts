@@ -51,30 +51,22 @@ export interface UdpFlow {
   readonly lost: number;
 }
 
-export interface UdpFlowPlan {
-  readonly durationMs: number;
-  readonly packetsPerSecond: number;
-  readonly payloadBytes: number;
-  /** Silence after which the receiver takes the flow for ended: longer than any gap that is to be survived. */
-  readonly quietMs?: number;
-}
-
 /** Numbered datagrams at a rate; `packetsPerSecond` 0: as fast as the system takes them. */
 export async function udpFlow(
   from: Namespace,
   to: Namespace,
   address: string,
-  plan: UdpFlowPlan,
+  plan: { readonly durationMs: number; readonly packetsPerSecond: number; readonly payloadBytes: number },
 ): Promise<UdpFlow> {
-  const { quietMs = 300, ...send } = plan;
   const receiver = start(to, 'udpReceive', {
     address,
     port: 0,
-    quietMs,
+    // Only where the sender's word that it has ended is lost.
+    quietMs: 2000,
     timeoutMs: plan.durationMs + 10_000,
   });
   const port = await portOf(receiver);
-  const sender = start(from, 'udpSend', { address, port, ...send });
+  const sender = start(from, 'udpSend', { address, port, ...plan });
   const [sent, received] = (await Promise.all([sender.next(), receiver.next()])) as [
     UdpSendReport,
     UdpReceiveReport,

@@ -192,6 +192,11 @@ const trials: readonly Trial[] = [
   },
 ];
 
+async function linkNames({ namespace }: AgentNode): Promise<string[]> {
+  const links = JSON.parse(await namespace.ip('-j', 'link')) as { ifname: string }[];
+  return links.map(({ ifname }) => ifname);
+}
+
 async function kernelDevice({ namespace }: AgentNode, state: 'up' | 'down'): Promise<void> {
   const vxlan = ['type', 'vxlan', 'id', '1', 'dev', 'eth0', 'dstport', '8472'];
   await namespace.ip('link', 'add', 'flannel.1', ...vxlan);
@@ -205,9 +210,7 @@ for (const { name, config, flags, around, prepare, code, says } of trials) {
     const [node] = lab.nodes;
     if (config !== undefined) await writeFile(join(lab.store, 'config'), config);
     await prepare?.(node, lab, t);
-    const devices = async () =>
-      (JSON.parse(await node.namespace.ip('-j', 'link')) as { ifname: string }[]).map(({ ifname }) => ifname);
-    const before = await devices();
+    const linksBefore = await linkNames(node);
     const ended = await node.fail(flags, around);
     assert.equal(ended.code, code, node.stderr);
     const lines = ended.line.split('\n');
@@ -215,7 +218,7 @@ for (const { name, config, flags, around, prepare, code, says } of trials) {
     assert.equal(lines.length, code === 2 ? 2 : 1, ended.line);
     assert.match(lines[0] ?? '', /^twill: /);
     assert.match(lines[0] ?? '', says);
-    assert.deepEqual(await devices(), before, 'no device is left');
+    assert.deepEqual(await linkNames(node), linksBefore, 'no device is left');
     const sockets = (await readdir(lab.directory)).filter((file) => file.endsWith('.sock'));
     assert.ok(name.includes('control socket') || sockets.length === 0, 'no socket is left');
   });
