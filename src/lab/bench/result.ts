@@ -17,8 +17,8 @@ export interface SystemResult {
 export interface UnderlayResult {
   readonly kind: UnderlayKind;
   readonly rounds: number;
-  /** Processors at work while all systems were up and none carried anything. */
-  readonly idleProcessors: number;
+  /** Processors at work while all systems were up and none carried anything, before each round. */
+  readonly idleProcessors: { readonly lowest: number; readonly highest: number };
   readonly systems: readonly SystemResult[];
 }
 
@@ -95,5 +95,5 @@ export function ratiosOf(underlay: UnderlayResult): Ratio[] {
 
 /** Processors that others kept at work, before the run or between its parts. */
 export function foreignLoad({ foreignProcessors, underlays }: BenchResult): number {
-  return Math.max(foreignProcessors, ...underlays.map(({ idleProcessors }) => idleProcessors));
+  return Math.max(foreignProcessors, ...underlays.map(({ idleProcessors }) => idleProcessors.highest));
 }

@@ -21,6 +21,7 @@ import { makeBed, type UnderlayKind } from './underlay.js';
 /** Systems that are set up at the same time. */
 const SETUP_WIDTH = 3;
 const WARM_UP_PINGS = 20;
+const IDLE_WINDOW_MS = 250;
 
 interface Entry {
   readonly system: System;
@@ -49,16 +50,18 @@ export async function runUnderlay(
     const directory = await mkdtemp(join(tmpdir(), 'twill-bench-'));
     cleanUp.add(() => rm(directory, { recursive: true, force: true }));
     const entries = await setUpAll(kind, plan, directory, cleanUp, progress, signal);
-    progress.tell(`${kind}: how busy the machine is without traffic`);
-    const idleProcessors = await busyProcessors();
     const failures: StepFailure[] = [];
-    const settings = { lengths: plan.lengths, idleProcessors, signal };
+    const idle: number[] = [];
     let rounds = 0;
     let longestMs = 0;
     while (rounds < plan.rounds) {
       const roundMs = performance.now();
       const leftMs = plan.limitSeconds === null ? Infinity : plan.limitSeconds * 1000 - (roundMs - startMs);
       if (rounds > 0 && longestMs > leftMs) break;
+      progress.tell(`${kind}: how busy the machine is without traffic`);
+      idle.push(await busyProcessors(IDLE_WINDOW_MS));
+      // The lowest is what the systems themselves do without traffic; what is above is others'.
+      const settings = { lengths: plan.lengths, idleProcessors: Math.min(...idle), signal };
       for (const { step, systems } of plan.steps) {
         const taking = entries.filter(({ system }) => systems.includes(system));
         for (const entry of rotated(taking, rounds)) {
@@ -77,6 +80,7 @@ export async function runUnderlay(
       longestMs = Math.max(longestMs, performance.now() - roundMs);
     }
     progress.done(roundSeconds(plan) * (plan.rounds - rounds));
+    const idleProcessors = { lowest: Math.min(...idle), highest: Math.max(...idle) };
     return { underlay: { kind, rounds, idleProcessors, systems: entries.map(resultOf) }, failures };
   } finally {
     await cleanUp.run();

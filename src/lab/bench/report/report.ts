@@ -40,13 +40,13 @@ export function reportHtml(result: BenchResult, render: Renderer): string {
   const facts: [string, string][] = [
     ['Twill', `${twill.version}${twill.commit === null ? '' : `, commit ${twill.commit}`}`],
     ['Date', result.date],
-    ['Command', result.command],
     ['Machine', `${machine.processors} x ${machine.processor}, ${machine.memoryGibibytes} GiB`],
     ['Linux', machine.kernel],
     ['Node', machine.node],
     ['Traffic', settings.withPods ? 'pod to pod, behind a bridge on each node' : 'node to node'],
     ['Rounds', `${settings.rounds}, TCP runs of ${settings.tcpSeconds} s`],
     ['Others', `kept ${foreignLoad(result).toFixed(2)} processors busy`],
+    ['Command', result.command],
   ];
   return `<!DOCTYPE html>
 <html lang="en">

@@ -14,6 +14,7 @@ h3 { margin: 0 0 8px; font-size: 16px; }
 p { max-width: 80ch; }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 6px 24px; margin: 0; }
 dl div { display: flex; gap: 12px; }
+dl div:last-child { grid-column: 1 / -1; }
 dt { color: var(--faint); flex: 0 0 72px; }
 dd { margin: 0; overflow-wrap: anywhere; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 560px), 1fr)); gap: 20px; margin: 20px 0; }
