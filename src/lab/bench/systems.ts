@@ -9,7 +9,7 @@ import { AgentProcess } from '../agent-process.js';
 import { FlannelLoop } from '../flannel-loop.js';
 import { addKernelPeer, addKernelVxlan, type KernelPeer } from '../kernel-vxlan.js';
 import type { CleanUp } from './clean-up.js';
-import { type Bed, UNDERLAY_DEVICE, UNDERLAY_MTU_BYTES } from './underlay.js';
+import { type Bed, finishChecksums, UNDERLAY_DEVICE, UNDERLAY_MTU_BYTES } from './underlay.js';
 
 export interface OverlayNode {
   /** Where the node itself is reached through the overlay. */
@@ -170,6 +170,7 @@ async function startMixed(site: Site, ours: 0 | 1): Promise<Overlay> {
   const store = await makeStore(site.directory, 'vxlan');
   const kernel = kernelPeer(bed, theirs);
   const device = await addKernelNode(bed, theirs);
+  if (bed.kind === 'wire') await finishChecksums(bed.nodes[theirs].namespace);
   const lease = {
     ...{ PublicIP: `${kernel.endpoint}`, PublicIPv6: null, BackendType: 'vxlan' },
     BackendData: { VNI: vxlan.vni, VtepMAC: `${kernel.mac}` },
