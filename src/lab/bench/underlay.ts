@@ -43,13 +43,12 @@ export async function makeBed(kind: UnderlayKind, cleanUp: CleanUp): Promise<Bed
     await joinByVeth(end(left, 0), end(right, 1), UNDERLAY_MTU_BYTES);
   } else {
     const middle = await make('wire');
-    // GRO runs at one end of a veth pair only where the other may not use TSO.
     await joinByVeth(end(left, 0), { namespace: middle, device: 'w0' }, UNDERLAY_MTU_BYTES);
     await joinByVeth(end(right, 1), { namespace: middle, device: 'w1' }, UNDERLAY_MTU_BYTES);
     for (const node of [left, right]) await forbidSegmentation(node);
-    for (const device of ['w0', 'w1']) {
+    // A veth only aggregates (GRO) what comes from a peer that may not use TSO: the nodes' peers are these.
+    for (const device of ['w0', 'w1'])
       await middle.exec('ethtool', ['-K', device, 'tso', 'off', 'gro', 'off']);
-    }
     await passOn(middle, 'w0', 'w1');
     await passOn(middle, 'w1', 'w0');
   }
