@@ -14,7 +14,7 @@ export interface PingPlan {
 
 /** Echo requests from a namespace to an address. */
 export function ping(from: Namespace, address: string, plan: PingPlan): Promise<PingReport> {
-  const options = { intervalMicros: 1000, payloadBytes: 56, timeoutMs: 2000, ...plan };
+  const options = { intervalMicros: 1000, payloadBytes: 56, timeoutMs: 10_000, ...plan };
   return start(from, 'ping', { address, ...options }).next() as Promise<PingReport>;
 }
 
@@ -62,8 +62,8 @@ export async function udpFlow(
     address,
     port: 0,
     // Only where the sender's word that it has ended is lost.
-    quietMs: 2000,
-    timeoutMs: plan.durationMs + 10_000,
+    quietMs: 10_000,
+    timeoutMs: plan.durationMs + 30_000,
   });
   const port = await portOf(receiver);
   const sender = start(from, 'udpSend', { address, port, ...plan });

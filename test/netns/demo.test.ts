@@ -128,11 +128,11 @@ for (const [name, when, around] of [
 ] as const) {
   test(`Ctrl-C ${name}: nothing left`, {
     skip: skip || (around.length > 0 && (await nobodyCannotRun())),
-    timeout: 60_000,
+    timeout: 120_000,
   }, async (t) => {
     const demo = await start(t, ['--encap=vxlan', '--seconds=1'], around);
     const hasCome = async () => demo.child.exitCode !== null || when.test(demo.output.stderr);
-    await until('it measures', hasCome, 30_000);
+    await until('it measures', hasCome, 60_000);
     const refusal = refused(demo);
     if (refusal) return t.skip(refusal);
     assert.ok((await demo.processes()).length > 2);
@@ -148,11 +148,11 @@ for (const [name, when, around] of [
 
 test('kill -9 in a user namespace: what it runs inside does not outlive it', {
   skip: skip || (await nobodyCannotRun()),
-  timeout: 60_000,
+  timeout: 120_000,
 }, async (t) => {
   const demo = await start(t, ['--encap=vxlan', '--seconds=2'], withoutRight);
   const hasCome = async () => demo.child.exitCode !== null || /^kernel: UDP/m.test(demo.output.stderr);
-  await until('it measures', hasCome, 30_000);
+  await until('it measures', hasCome, 60_000);
   const refusal = refused(demo);
   if (refusal) return t.skip(refusal);
   demo.child.kill('SIGKILL');
