@@ -22,8 +22,8 @@ uint16_t Fold(uint64_t sum, uint32_t initial) {
   return static_cast<uint16_t>(host);
 }
 
-// Below this the wide loops have nothing to do.
-constexpr size_t kShort = 64;
+// Below this the plain loop is done before a wide one has begun.
+constexpr size_t kShort = 128;
 
 }  // namespace
 
