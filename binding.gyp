@@ -1,7 +1,8 @@
 {
-  # `native_tests=1` (set by native/build.mjs --tests) adds the C++ test and measurement programs. The Debug configuration is the
-  # sanitized twin: address and undefined-behaviour checks, any report ends the process.
-  'variables': { 'native_tests%': 0 },
+  # `native_tests=1` (set by native/build.mjs --tests) adds the C++ test program. The Debug configuration is the
+  # sanitized twin: address and undefined-behaviour checks, any report ends the process. `native_bench=1` (--bench) adds
+  # the native loops of the benchmark.
+  'variables': { 'native_tests%': 0, 'native_bench%': 0 },
   'target_defaults': {
     'include_dirs': ['native'],
     'cflags': ['-Wall', '-Wextra', '-Werror', '-Wshadow', '-Wno-unused-parameter',
@@ -48,11 +49,23 @@
           'ldflags': ['-pthread'],
           'defines': ['DOCTEST_CONFIG_NO_EXCEPTIONS_BUT_WITH_ALL_ASSERTS'],
         },
+      ],
+    }],
+    ['native_bench==1', {
+      'targets': [
         {
-          'target_name': 'twill_native_bench',
+          'target_name': 'twill_bench',
           'type': 'executable',
           'dependencies': ['twill_core'],
-          'sources': ['<!@(find bench/micro -name "*.cc" | sort)'],
+          'include_dirs': ['.', 'test/native'],
+          'sources': ['<!@(find bench -name "*.cc" -not -path "bench/lookup/*" | sort)'],
+          'ldflags': ['-pthread'],
+        },
+        {
+          'target_name': 'twill_bench_lookup',
+          'type': 'executable',
+          'dependencies': ['twill_core'],
+          'sources': ['<!@(find bench/lookup -name "*.cc" | sort)'],
           'ldflags': ['-pthread'],
         },
       ],

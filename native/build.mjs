@@ -1,6 +1,6 @@
-// Builds the addon with node-gyp: `node native/build.mjs [--tests] [--sanitize]`.
-// --tests also builds the C++ test and measurement programs; --sanitize builds all with address and
-// undefined-behaviour checks into build/Debug, beside the ordinary build/Release.
+// Builds the addon with node-gyp: `node native/build.mjs [--tests] [--bench] [--sanitize]`.
+// --tests also builds the C++ test program, --bench the native loops of the benchmark; --sanitize builds both with address and undefined-behaviour checks
+// into build/Debug, beside the ordinary build/Release.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,7 +9,6 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const tests = process.argv.includes('--tests');
 const sanitize = process.argv.includes('--sanitize');
 const gyp = createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js');
 
@@ -42,17 +41,25 @@ function sources(folder) {
     .map((name) => join(folder, String(name)))
     .filter((path) => path.endsWith('.cc'));
 }
-const wanted = JSON.stringify({
-  tests,
+const stamp = join(root, 'build/.configured');
+const before = existsSync(stamp) ? JSON.parse(readFileSync(stamp, 'utf8')) : {};
+// A program once asked for stays configured: no turn from one to the other configures again.
+const wanted = {
+  tests: before.tests === true || process.argv.includes('--tests'),
+  bench: before.bench === true || process.argv.includes('--bench'),
   node: process.version,
   gyp: statSync(join(root, 'binding.gyp')).mtimeMs,
-  files: ['native', 'test/native', 'bench/micro'].flatMap((folder) => sources(join(root, folder))).sort(),
-});
-const stamp = join(root, 'build/.configured');
-const configured = existsSync(stamp) ? readFileSync(stamp, 'utf8') : '';
-const same = configured === wanted || configured === wanted.replace('"tests":false', '"tests":true');
-if (!same) {
-  run('configure', '--', `-Dnative_tests=${tests ? 1 : 0}`);
-  writeFileSync(stamp, wanted);
+  files: ['native', 'test/native', 'bench'].flatMap((folder) => sources(join(root, folder))).sort(),
+};
+if (JSON.stringify(before) !== JSON.stringify(wanted)) {
+  run(
+    ...[
+      'configure',
+      '--',
+      `-Dnative_tests=${wanted.tests ? 1 : 0}`,
+      `-Dnative_bench=${wanted.bench ? 1 : 0}`,
+    ],
+  );
+  writeFileSync(stamp, JSON.stringify(wanted));
 }
 run('build', sanitize ? '--debug' : '--release', `--jobs=${availableParallelism()}`);

@@ -10,7 +10,7 @@ const program = join(
   dirname(createRequire(import.meta.url).resolve('clang-format/package.json')),
   'index.js',
 );
-const files = ['native', 'test/native', 'bench/micro'].flatMap((folder) =>
+const files = ['native', 'test/native', 'bench'].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true })
     .map((name) => join(folder, String(name)))
     .filter((path) => /\.(cc|h)$/.test(path)),

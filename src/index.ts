@@ -1,5 +1,6 @@
 /** What programs import from `twill`. */
 export type { Peer } from './backend/backend.js';
+export { OFFLOADS, type OffloadName } from './config/offload.js';
 export { BufferPool, PacketBuffer, type Remote } from './dataplane/buffer-pool.js';
 export { Dataplane, type DataplaneOptions } from './dataplane/dataplane.js';
 export type { DirectionStats, PlaneStats, PlaneTrace } from './dataplane/plane.js';

@@ -21,8 +21,15 @@ function run(command: string, args: string[], env: Record<string, string> = {}):
 function installPackages(): void {
   const needed: Record<string, string[]> = {
     'doctest-dev': ['/usr/include/doctest/doctest.h'],
+    ethtool: ['/usr/sbin/ethtool', '/sbin/ethtool'],
+    tcpdump: ['/usr/bin/tcpdump', '/usr/sbin/tcpdump'],
     'iputils-ping': ['/usr/bin/ping', '/bin/ping'],
     iproute2: ['/usr/sbin/ip', '/sbin/ip'],
+    python3: ['/usr/bin/python3', '/usr/local/bin/python3'],
+    // For the benchmark and its report.
+    iperf3: ['/usr/bin/iperf3'],
+    chromium: ['/usr/bin/chromium'],
+    'fonts-dejavu-core': ['/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf'],
   };
   const missing = Object.entries(needed).filter(([, paths]) => !paths.some((path) => existsSync(path)));
   if (missing.length === 0) return;
@@ -48,8 +55,11 @@ function testFiles(): string[] {
 }
 
 installPackages();
-run(process.execPath, ['native/build.mjs', '--tests', ...(sanitize ? ['--sanitize'] : [])]);
-run(join(root, 'build', sanitize ? 'Debug' : 'Release', 'twill_native_tests'), []);
+run(process.execPath, ['native/build.mjs', '--tests', '--bench', ...(sanitize ? ['--sanitize'] : [])]);
+const programs = join(root, 'build', sanitize ? 'Debug' : 'Release');
+run(join(programs, 'twill_native_tests'), []);
+// The benchmark's native loops do what they say, and under the sanitizers too.
+run(join(programs, 'twill_bench'), ['--once']);
 // A test that hangs fails; none needs so long.
 if (!sanitize)
   run(process.execPath, ['--test', '--test-concurrency=1', '--test-timeout=300000', ...testFiles()]);

@@ -1,7 +1,10 @@
 #include "binding/engine_binding.h"
 
+#include <sched.h>
+
 #include <memory>
 
+#include "base/checksum.h"
 #include "binding/js_error.h"
 #include "binding/js_values.h"
 #include "binding/user_ports.h"
@@ -24,6 +27,14 @@ bool EachPrefix(const Napi::Value& value, Visit visit) {
     visit(IpPrefix{p[0] == 4 ? IpAddr::V4(p + 2) : IpAddr::V6(p + 2), p[1]});
   }
   return true;
+}
+
+uint32_t OffloadBitByName(const std::string& name) {
+  for (size_t i = 0; i < kOffloads; i++) {
+    auto offload = static_cast<Offload>(i);
+    if (name == OffloadName(offload)) return OffloadBit(offload);
+  }
+  return 0;
 }
 
 Result<EngineConfig> ConfigOf(const Napi::Object& o) {
@@ -51,6 +62,24 @@ Result<EngineConfig> ConfigOf(const Napi::Object& o) {
   c.pool_slots = NumberOf(o, "poolSlots");
   if (c.pool_slots < 256) return wrong("poolSlots must be at least 256");
 
+  if (!o.Get("workerCpus").IsArray()) return wrong("workerCpus must be an array");
+  auto cpus = o.Get("workerCpus").As<Napi::Array>();
+  for (uint32_t i = 0; i < cpus.Length(); i++) {
+    Napi::Value cpu = cpus.Get(i);
+    if (!cpu.IsNumber() || cpu.As<Napi::Number>().Uint32Value() >= CPU_SETSIZE)
+      return wrong("workerCpus is malformed");
+    c.worker_cpus.push_back(cpu.As<Napi::Number>().Int32Value());
+  }
+  if (!o.Get("offload").IsArray()) return wrong("offload must be an array");
+  auto offload = o.Get("offload").As<Napi::Array>();
+  c.offloads = 0;
+  for (uint32_t i = 0; i < offload.Length(); i++) {
+    Napi::Value name = offload.Get(i);
+    uint32_t bit = name.IsString() ? OffloadBitByName(name.As<Napi::String>().Utf8Value()) : 0;
+    if (bit == 0) return wrong("offload has an unknown name");
+    c.offloads |= bit;
+  }
+
   if (!o.Get("overlay").IsObject() || !o.Get("underlays").IsArray())
     return wrong("overlay or underlays is missing");
   Napi::Object overlay = o.Get("overlay").As<Napi::Object>();
@@ -74,6 +103,19 @@ Result<EngineConfig> ConfigOf(const Napi::Object& o) {
     c.underlays.push_back(udp);
   }
   return c;
+}
+
+Napi::Object OffloadsOf(Napi::Env env, const Offloads& offloads) {
+  Napi::Object out = Napi::Object::New(env);
+  for (size_t i = 0; i < kOffloads; i++) {
+    auto offload = static_cast<Offload>(i);
+    Napi::Object state = Napi::Object::New(env);
+    state.Set("wanted", Napi::Boolean::New(env, offloads.wanted(offload)));
+    state.Set("active", Napi::Boolean::New(env, offloads.active(offload)));
+    state.Set("refused", Napi::Number::New(env, static_cast<double>(offloads.refused(offload))));
+    out.Set(OffloadName(offload), state);
+  }
+  return out;
 }
 
 Napi::Object DirectionOf(Napi::Env env, const Tally& tally, char direction) {
@@ -190,6 +232,8 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     out.Set("generation", number(stats.generation));
     out.Set("peers", number(stats.peers));
     out.Set("workers", number(stats.workers));
+    out.Set("offloads", OffloadsOf(env, engine->offloads()));
+    out.Set("checksum", Napi::String::New(env, ChecksumKind()));
     out.Set("poolFree", number(stats.pool_free));
     out.Set("poolSlots", number(stats.pool_slots));
     return out;

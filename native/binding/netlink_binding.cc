@@ -71,6 +71,7 @@ Napi::Value LinkSet(const CallbackInfo& info) {
   Napi::Object o = info[1].As<Napi::Object>();
   LinkChange change;
   if (o.Get("mtu").IsNumber()) change.mtu_bytes = NumberOf(o, "mtu");
+  if (o.Get("gsoMaxBytes").IsNumber()) change.gso_max_bytes = NumberOf(o, "gsoMaxBytes");
   if (o.Get("txQueueLength").IsNumber()) change.tx_queue_packets = NumberOf(o, "txQueueLength");
   if (o.Get("up").IsBoolean()) change.up = BooleanOf(o, "up");
   if (o.Get("name").IsString()) change.name = TextOf(o, "name");

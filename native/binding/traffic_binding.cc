@@ -2,6 +2,7 @@
 
 #include "binding/js_error.h"
 #include "binding/js_values.h"
+#include "traffic/flannel_loop.h"
 #include "traffic/ping.h"
 #include "traffic/tcp.h"
 #include "traffic/udp.h"
@@ -163,6 +164,40 @@ Napi::Value UdpReceive(const CallbackInfo& info) {
   return o;
 }
 
+// Routes as rows of bytes: network, mask, next hop.
+Napi::Value FlannelLoop(const CallbackInfo& info) {
+  Call call = CallOf(info);
+  if (!call.ok) return info.Env().Undefined();
+  constexpr size_t kRouteBytes = 12;
+  Bytes routes = BytesOf(call.options.Get("routes"));
+  traffic::FlannelLoopOptions options;
+  bool own_is_address = AddressOf(call.options.Get("ownAddress"), options.own);
+  bool are_functions = info[1].IsFunction() && info[2].IsFunction();
+  if (!own_is_address || options.own.family != 4 || call.endpoint.address.family != 4 || !are_functions ||
+      routes.size % kRouteBytes != 0)
+    return Thrown(info.Env(), Error{"ERR_TWILL_ARGUMENT", "traffic: flannel's loop needs IPv4 addresses"});
+  options.device = TextOf(call.options, "device");
+  options.local = call.endpoint;
+  options.mtu_bytes = NumberOf(call.options, "mtuBytes");
+  options.stop_fd = static_cast<int>(NumberOf(call.options, "stopDescriptor"));
+  for (size_t at = 0; at < routes.size; at += kRouteBytes) {
+    const uint8_t* p = routes.data + at;
+    traffic::SocketAddress hop = traffic::ToSocketAddress(Endpoint{IpAddr::V4(p + 8), call.endpoint.port});
+    traffic::FlannelRoute route{LoadRaw<uint32_t>(p), LoadRaw<uint32_t>(p + 4), {}};
+    std::memcpy(&route.next_hop, hop.get(), sizeof route.next_hop);
+    options.routes.push_back(route);
+  }
+  Napi::Env env = info.Env();
+  auto opened = [&](const std::string& name, int index) {
+    info[1].As<Napi::Function>().Call({Napi::String::New(env, name), Napi::Number::New(env, index)});
+    return !env.IsExceptionPending();
+  };
+  auto ready = [&] { info[2].As<Napi::Function>().Call({}); };
+  auto result = traffic::RunFlannelLoop(options, opened, ready);
+  if (!result && !env.IsExceptionPending()) return Thrown(env, result.error());
+  return env.Undefined();
+}
+
 }  // namespace
 
 Napi::Object TrafficObject(Napi::Env env) {
@@ -172,6 +207,7 @@ Napi::Object TrafficObject(Napi::Env env) {
   o.Set("tcpReceive", Napi::Function::New<TcpReceive>(env));
   o.Set("udpSend", Napi::Function::New<UdpSend>(env));
   o.Set("udpReceive", Napi::Function::New<UdpReceive>(env));
+  o.Set("flannelLoop", Napi::Function::New<FlannelLoop>(env));
   return o;
 }
 

@@ -25,13 +25,19 @@ void Batch::Truncate(size_t count) {
   count_ = count;
 }
 
+void Batch::Clear() {
+  Truncate(0);
+  pool_->Give(held_.data(), held_count_);
+  held_count_ = 0;
+}
+
 void Batch::RemoveDropped(Tally& tally) {
   std::array<uint32_t, kBatchMax> slots;
   size_t dropped = 0, kept = 0;
   for (size_t i = 0; i < count_; i++) {
     Packet& p = packets_[i];
     if (p.drop != DropReason::kNone) {
-      tally.Drop(p.drop);
+      tally.Drop(p.drop, p.segments);
       if (p.slot != kNoSlot) slots[dropped++] = p.slot;
     } else {
       if (kept != i) packets_[kept] = p;

@@ -48,7 +48,8 @@ void Pool::Give(const uint32_t* slots, size_t count) {
   if (count == 0) return;
   Lock();
   uint32_t have = free_count_.load(std::memory_order_relaxed);
-  std::memcpy(&free_[have], slots, count * sizeof *slots);
+  // The first given back is the next taken: a batch that took more than it used leaves its warm slots on top.
+  for (size_t i = 0; i < count; i++) free_[have + i] = slots[count - 1 - i];
   free_count_.store(have + static_cast<uint32_t>(count), std::memory_order_relaxed);
   Unlock();
 }

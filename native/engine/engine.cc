@@ -39,16 +39,21 @@ Result<> Engine::OpenParts() {
   pool_ = std::move(*pool);
   mailbox_ = std::make_unique<Mailbox>(RandomSeed(), queues);
 
+  // A program at either side sees plain packets, one to a buffer.
+  uint32_t kernel_only =
+      config_.overlay_user || config_.underlay_user ? OffloadBit(Offload::kUdpSegment) : kAllOffloads;
+  offloads_ = std::make_unique<Offloads>(config_.offloads & kernel_only);
+
   // Sockets first: a port in use is found before a device appears.
   std::vector<UdpSockets> sockets;
   for (const UdpConfig& udp : config_.underlays) {
-    auto opened = OpenUdp(udp, queues);
+    auto opened = OpenUdp(udp, queues, *offloads_);
     if (!opened) return opened.error();
     sockets.push_back(std::move(*opened));
   }
   TunDevice tun;
   if (!config_.overlay_user) {
-    auto opened = OpenTun(config_.device_name, queues, config_.device_persist);
+    auto opened = OpenTun(config_.device_name, queues, config_.device_persist, *offloads_);
     if (!opened) return opened.error();
     tun = std::move(*opened);
     device_name_ = tun.name;
@@ -67,6 +72,8 @@ Result<> Engine::OpenParts() {
   for (size_t i = 0; i < queues; i++) {
     Worker::Parts parts;
     parts.index = i;
+    const auto& cpus = config_.worker_cpus;
+    if (!cpus.empty()) parts.cpu = cpus[i % cpus.size()];
     parts.mailbox = mailbox_.get();
     parts.pool = pool_.get();
     parts.encap = tunnel_->NewEncapPath(config_.node, flow_seed);
@@ -74,10 +81,12 @@ Result<> Engine::OpenParts() {
     if (config_.overlay_user) {
       parts.overlay = std::make_unique<UserPort>(overlay_channel_);
     } else {
-      parts.overlay = std::make_unique<TunPort>(std::move(tun.queues[i]), config_.node.inner_mtu_bytes);
+      parts.overlay =
+          std::make_unique<TunPort>(std::move(tun.queues[i]), config_.node.inner_mtu_bytes, *offloads_);
     }
     for (UdpSockets& s : sockets) {
-      parts.underlays.push_back(std::make_unique<UdpPort>(std::move(s.receivers[i]), s.bank, s.family));
+      parts.underlays.push_back(
+          std::make_unique<UdpPort>(std::move(s.receivers[i]), s.bank, s.family, *offloads_));
     }
     if (config_.underlay_user) parts.underlays.push_back(std::make_unique<UserPort>(underlay_channel_));
     workers_.push_back(std::make_unique<Worker>(std::move(parts)));

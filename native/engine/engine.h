@@ -30,8 +30,11 @@ struct EngineConfig {
   // The underlay: sockets, or the program.
   bool underlay_user = false;
   std::vector<UdpConfig> underlays;
+  std::vector<int>
+      worker_cpus;     // worker i stays on the i-th, from the start again when there are fewer; empty: any
   size_t workers = 1;  // 0: no thread; the caller steps
   uint32_t pool_slots = 1024;
+  uint32_t offloads = kAllOffloads;  // wanted, by OffloadBit; user ports take no part in them
   // Called from workers when a user port has packets for the program.
   std::function<void()> on_overlay_readable, on_underlay_readable;
 };
@@ -66,6 +69,7 @@ class Engine {
   void Close();
   bool closed() const { return closed_; }
 
+  const Offloads& offloads() const { return *offloads_; }
   const std::string& device_name() const { return device_name_; }
   int device_index() const { return device_index_; }
   const std::shared_ptr<Pool>& pool() const { return pool_; }
@@ -80,6 +84,7 @@ class Engine {
   EngineConfig config_;
   std::string device_name_;
   int device_index_ = 0;
+  std::unique_ptr<Offloads> offloads_;
   std::shared_ptr<Pool> pool_;  // outlives everything that holds slots
   std::unique_ptr<Mailbox> mailbox_;
   std::unique_ptr<Tunnel> tunnel_;

@@ -13,20 +13,29 @@ namespace {
 // A descriptor that reports an error is left alone for this long: a TUN that is down
 // or gone must not make the worker spin.
 constexpr int kTroubleMs = 100;
+constexpr int kNoSlotMs = 1;
 
-// Counts what a Send did: marked packets by reason, the others as delivered.
-void CountSent(Batch& batch, Tally& tally) {
-  for (const Packet& p : batch) {
-    if (p.drop != DropReason::kNone) continue;
-    tally.delivered++;
-    tally.delivered_bytes += p.len;
+// Counts what a Send did: marked segments by reason, the others as delivered.
+void CountSent(const Batch& batch, Tally& tally) {
+  for (size_t i = 0; i < batch.size(); i++) {
+    const Packet& p = batch[i];
+    if (p.drop == DropReason::kNone) {
+      tally.delivered += p.segments;
+      tally.delivered_bytes += p.InnerBytes();
+      continue;
+    }
+    uint64_t sent = p.segments - p.lost;
+    tally.Drop(p.drop, p.lost);
+    tally.delivered += sent;
+    tally.delivered_bytes += p.InnerBytes() * sent / p.segments;
   }
-  batch.RemoveDropped(tally);
 }
 
 void CountReceived(const Batch& batch, Tally& tally) {
-  tally.received += batch.size();
-  for (size_t i = 0; i < batch.size(); i++) tally.received_bytes += batch[i].len;
+  for (size_t i = 0; i < batch.size(); i++) {
+    tally.received += batch[i].segments;
+    tally.received_bytes += batch[i].InnerBytes();
+  }
 }
 
 }  // namespace
@@ -42,6 +51,18 @@ Result<> Worker::Start() {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (failed != 0)
     return Error::System("ERR_TWILL_INTERNAL", "pthread_create", failed, "cannot start a worker");
+  if (parts_.cpu >= 0) {
+    cpu_set_t only;
+    CPU_ZERO(&only);
+    CPU_SET(static_cast<size_t>(parts_.cpu), &only);
+    int refused = pthread_setaffinity_np(thread_, sizeof only, &only);
+    running_ = true;
+    if (refused != 0) {
+      Stop();
+      return Error::System("ERR_TWILL_ARGUMENT", "pthread_setaffinity_np", refused,
+                           "cannot bind a worker to processor " + std::to_string(parts_.cpu));
+    }
+  }
   pthread_setname_np(thread_, ("twill-" + std::to_string(parts_.index)).c_str());
   running_ = true;
   return Unit{};
@@ -64,6 +85,8 @@ void Worker::Run() {
   while (!stop_.load(std::memory_order_acquire)) {
     if (Step() == 0) Await();
   }
+  // Stopped amid traffic it still holds a table, which a later Publish would wait for.
+  parts_.mailbox->Leave(parts_.index);
 }
 
 size_t Worker::Step() {
@@ -82,7 +105,7 @@ size_t Worker::SweepOut(const PeerTable& table, uint64_t now_ns) {
   CountReceived(batch, tally);
   parts_.encap->Run(table, batch, answers, now_ns, tally);
   for (Packet& p : batch) {
-    if (!HasSocketFor(p)) p.drop = DropReason::kNoUnderlay;
+    if (!HasSocketFor(p)) p.Fail(DropReason::kNoUnderlay, p.segments);
   }
   batch.RemoveDropped(tally);
   if (!batch.empty()) {
@@ -119,6 +142,13 @@ bool Worker::HasSocketFor(const Packet& packet) const {
 // Sleeps until a descriptor is readable. One in trouble is skipped for a while.
 void Worker::Await() {
   parts_.mailbox->Leave(parts_.index);
+  if (parts_.pool->free() == 0) {
+    // The program holds every slot: descriptors stay readable, and asking them again and again would not
+    // help.
+    pollfd wake{wake_.get(), POLLIN, 0};
+    poll(&wake, 1, kNoSlotMs);
+    return;
+  }
   std::array<pollfd, 8> fds;
   size_t n = 0;
   fds[n++] = {wake_.get(), POLLIN, 0};

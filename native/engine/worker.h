@@ -20,6 +20,7 @@ class Worker {
  public:
   struct Parts {
     size_t index = 0;
+    int cpu = -1;  // the only processor that the thread may use; -1: any
     Mailbox* mailbox = nullptr;
     Pool* pool = nullptr;
     std::unique_ptr<Port> overlay;

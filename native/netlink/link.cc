@@ -67,6 +67,7 @@ Result<> SetLink(int index, const LinkChange& change) {
   NetlinkRequest request(RTM_NEWLINK, NLM_F_ACK, fixed);
   if (change.mtu_bytes) request.U32(IFLA_MTU, *change.mtu_bytes);
   if (change.tx_queue_packets) request.U32(IFLA_TXQLEN, *change.tx_queue_packets);
+  if (change.gso_max_bytes) request.U32(IFLA_GSO_MAX_SIZE, *change.gso_max_bytes);
   if (change.name) request.Text(IFLA_IFNAME, *change.name);
   std::string what = "cannot change link " + std::to_string(index);
   if (change.mtu_bytes) what += " to MTU " + std::to_string(*change.mtu_bytes);

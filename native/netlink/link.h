@@ -32,6 +32,7 @@ struct LinkChange {
   std::optional<uint32_t> mtu_bytes;
   std::optional<bool> up;
   std::optional<uint32_t> tx_queue_packets;
+  std::optional<uint32_t> gso_max_bytes;  // longest super-packet that the stack gives to the device
   std::optional<std::string> name;
 };
 

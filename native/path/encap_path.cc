@@ -41,6 +41,7 @@ void EncapPathFor<E>::Run(const PeerTable& table, Batch& batch, Batch& answers, 
 
 template <typename E>
 DropReason EncapPathFor<E>::Parse(const PeerTable& table, Packet& packet, InnerPacket& inner) const {
+  if (packet.drop != DropReason::kNone) return packet.drop;  // the port found fault with it
   if (!E::kCarriesIpv6 && packet.len > 0 && packet.data[0] >> 4 == 6) return DropReason::kFamily;
   DropReason reason = ParseInner(packet.data, packet.len, inner);
   if (reason != DropReason::kNone) return reason;
@@ -56,9 +57,14 @@ DropReason EncapPathFor<E>::Forward(const PeerTable& table, Packet& packet, cons
   if (peer == nullptr) return DropReason::kNoRoute;
   if (IsOwnTunnel(table, inner, node_.cluster_port)) return DropReason::kLoop;
   if (E::kDecrementsTtl && inner.ttl() <= 1) return DropReason::kTtlExceeded;
-  if (inner.length > node_.inner_mtu_bytes) return DropReason::kTooBig;
+  // What goes on the wire: of a super-packet, one segment.
+  uint32_t longest = packet.IsSuper() ? packet.header_bytes + uint32_t{packet.segment_bytes} : inner.length;
+  if (longest > node_.inner_mtu_bytes) return DropReason::kTooBig;
   if (E::kDecrementsTtl) DecrementTtl(inner, packet.data);
-  if (E::kSourcePortPerFlow) packet.flow_hash = FlowHash(inner, flow_seed_);
+  if (E::kSourcePortPerFlow) {
+    packet.flow_hash = FlowHash(inner, flow_seed_);
+    packet.hides_flow = inner.Fragment();
+  }
   encapsulation_.Push(packet, inner, *peer);
   packet.remote = peer->endpoint;
   return DropReason::kNone;

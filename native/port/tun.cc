@@ -5,27 +5,54 @@
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
+#include <algorithm>
+
+#include "offload/virtio.h"
 #include "wire/ip.h"
 
 namespace twill {
 
 namespace {
 
-// Every packet to or from the device has a virtio header in front: with it the
-// kernel finishes checksums and cuts super-packets for us (virtio 1.2, 5.1.6).
-// Declared here because <linux/virtio_net.h> is not C++. Fields in host order.
-struct VirtioHeader {
-  uint8_t flags = 0;
-  uint8_t gso_type = 0;
-  uint16_t hdr_len = 0;
-  uint16_t gso_size = 0;
-  uint16_t csum_start = 0;
-  uint16_t csum_offset = 0;
-};
-static_assert(sizeof(VirtioHeader) == 10 && sizeof(VirtioHeader) <= kHeadroomBytes);
-constexpr uint8_t kNeedsChecksum = 1;            // VIRTIO_NET_HDR_F_NEEDS_CSUM
-constexpr uint8_t kGsoTcpV4 = 1, kGsoTcpV6 = 4;  // VIRTIO_NET_HDR_GSO_*
+// TUN_F_USO4 and TUN_F_USO6 of Linux 6.2; older headers lack them.
+constexpr unsigned kTunUso = 0x20 | 0x40;
+
+// One sweep takes no more than this: further super-packets would push the first out of the processor's cache.
+constexpr size_t kSweepBytes = 128 * 1024;
+constexpr size_t kReadsPerSweep = 64;
+constexpr size_t kSlotsAtOnce = 8;
+
+// Asks for the widest offloads first; what the kernel has not is refused.
+Result<> SetOffloads(int fd, const std::string& name, Offloads& offloads) {
+  constexpr unsigned kTso = TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+  auto set = [&] {
+    unsigned flags =
+        (offloads.active(Offload::kTunTso) ? kTso : 0) | (offloads.active(Offload::kTunUso) ? kTunUso : 0);
+    if (flags != 0) flags |= TUN_F_CSUM;
+    return ioctl(fd, TUNSETOFFLOAD, flags) == 0;
+  };
+  if (set()) return Unit{};
+  for (Offload narrower : {Offload::kTunUso, Offload::kTunTso}) {
+    if (!offloads.active(narrower)) continue;
+    offloads.Refuse(narrower);
+    if (set()) return Unit{};
+  }
+  return Error::System("ERR_TWILL_DEVICE", "ioctl(TUNSETOFFLOAD)", errno, "cannot set up " + name);
+}
+
+DropReason WriteFailure(int sys_errno) {
+  bool busy = sys_errno == EAGAIN || sys_errno == ENOBUFS || sys_errno == ENOMEM;
+  return busy ? DropReason::kDeviceBusy : DropReason::kDeviceError;
+}
+
+DropReason WriteAll(int fd, const iovec* pieces, size_t count) {
+  for (;;) {
+    if (writev(fd, pieces, static_cast<int>(count)) >= 0) return DropReason::kNone;
+    if (errno != EINTR) return WriteFailure(errno);
+  }
+}
 
 Error OpenError(int sys_errno) {
   switch (sys_errno) {
@@ -66,7 +93,7 @@ Error AttachError(const std::string& name, int sys_errno) {
 
 }  // namespace
 
-Result<TunDevice> OpenTun(const std::string& name, size_t queues, bool persist) {
+Result<TunDevice> OpenTun(const std::string& name, size_t queues, bool persist, Offloads& offloads) {
   TunDevice device;
   if (name.empty() || name.size() >= IFNAMSIZ) {
     return Error{"ERR_TWILL_DEVICE", "device name \"" + name + "\" must have 1 to 15 characters"};
@@ -81,10 +108,10 @@ Result<TunDevice> OpenTun(const std::string& name, size_t queues, bool persist) 
     request.ifr_flags = static_cast<short>(flags);
     if (ioctl(fd.get(), TUNSETIFF, &request) != 0) return AttachError(wanted, errno);
     wanted = request.ifr_name;  // further queues join the device that the first one made
-    // What comes out of the device is finished: no partial checksums, no super-packets.
-    if (ioctl(fd.get(), TUNSETOFFLOAD, 0) != 0) {
-      return Error::System("ERR_TWILL_DEVICE", "ioctl(TUNSETOFFLOAD)", errno, "cannot set up " + wanted);
-    }
+    int little = 1;
+    ioctl(fd.get(), TUNSETVNETLE, &little);  // the virtio header's byte order, whatever this machine's is
+    auto set = SetOffloads(fd.get(), wanted, offloads);
+    if (!set) return set.error();
     if (i == 0 && ioctl(fd.get(), TUNSETPERSIST, persist ? 1 : 0) != 0) {
       return Error::System("ERR_TWILL_DEVICE", "ioctl(TUNSETPERSIST)", errno, "cannot set up " + wanted);
     }
@@ -104,19 +131,20 @@ Result<TunDevice> OpenTun(const std::string& name, size_t queues, bool persist) 
 
 size_t TunPort::Recv(Batch& batch) {
   size_t first = batch.size();
-  size_t grown = batch.Grow(batch.room());
-  size_t end = first + grown;
-  size_t n = first;
-  while (n < end) {
+  size_t n = first, bytes = 0;
+  while (n - first < kReadsPerSweep && bytes < kSweepBytes) {
+    if (n == batch.size() && batch.Grow(std::min(batch.room(), kSlotsAtOnce)) == 0) break;
     Packet& p = batch[n];
-    size_t room = sizeof(VirtioHeader) + batch.pool().packet_bytes();
-    ssize_t got = read(fd_.get(), p.data - sizeof(VirtioHeader), room);
+    size_t room = kVirtioHeaderBytes + batch.pool().packet_bytes();
+    ssize_t got = read(fd_.get(), p.data - kVirtioHeaderBytes, room);
     if (got < 0) {
       if (errno == EINTR) continue;
       break;  // EAGAIN: empty. EBADFD, EIO: the device is gone or down; the worker sees POLLERR.
     }
-    if (static_cast<size_t>(got) <= sizeof(VirtioHeader)) continue;
-    p.len = static_cast<uint32_t>(static_cast<size_t>(got) - sizeof(VirtioHeader));
+    if (static_cast<size_t>(got) <= kVirtioHeaderBytes) continue;
+    p.len = static_cast<uint32_t>(std::min(static_cast<size_t>(got), room) - kVirtioHeaderBytes);
+    p.drop = ApplyVirtioHeader(VirtioHeader::Load(p.data - kVirtioHeaderBytes), p);
+    bytes += p.len;
     n++;
   }
   batch.Truncate(n);
@@ -124,13 +152,52 @@ size_t TunPort::Recv(Batch& batch) {
 }
 
 void TunPort::Send(Batch& batch) {
-  for (Packet& p : batch) p.drop = Write(p);
+  Coalescer::Limits limits{offloads_->active(Offload::kTcpCoalesce),
+                           offloads_->active(Offload::kUdpCoalesce)};
+  if (batch.size() == 1 || (!limits.tcp && !limits.udp)) {
+    for (Packet& p : batch) {
+      DropReason reason = Write(p);
+      if (reason != DropReason::kNone) p.Fail(reason, p.segments);
+    }
+    return;
+  }
+  for (const Coalescer::Group& group : coalescer_.Run(batch, limits)) SendGroup(batch, group);
 }
 
-DropReason TunPort::Write(Packet& packet) const {
-  VirtioHeader header{};
+void TunPort::SendGroup(Batch& batch, const Coalescer::Group& group) {
+  DropReason whole = group.count > 1 ? WriteGroup(batch, group) : DropReason::kDeviceError;
+  if (whole == DropReason::kNone) return;
+  size_t written = 0;
+  for (size_t i = 0, member = group.first; i < group.count;
+       i++, member = coalescer_.next(static_cast<uint8_t>(member))) {
+    Packet& p = batch[member];
+    DropReason reason = whole == DropReason::kDeviceBusy ? whole : Write(p);
+    if (reason != DropReason::kNone) p.Fail(reason, 1);
+    written += reason == DropReason::kNone;
+  }
+  // Singly they went: it is the super-packet that this device does not take.
+  if (group.count > 1 && written == group.count) {
+    offloads_->Refuse(group.protocol == kProtocolTcp ? Offload::kTcpCoalesce : Offload::kUdpCoalesce);
+  }
+}
+
+DropReason TunPort::WriteGroup(const Batch& batch, const Coalescer::Group& group) const {
+  uint8_t headers[kVirtioHeaderBytes + kInnerHeadersMax];
+  WriteGroupHeaders(group, batch[group.first], headers + kVirtioHeaderBytes).Store(headers);
+  std::array<iovec, 1 + kBatchMax> pieces;
+  pieces[0] = {headers, kVirtioHeaderBytes + group.header_bytes};
+  size_t member = group.first;
+  for (size_t i = 1; i <= group.count; i++, member = coalescer_.next(static_cast<uint8_t>(member))) {
+    const Packet& p = batch[member];
+    pieces[i] = {p.data + group.header_bytes, p.len - group.header_bytes};
+  }
+  return WriteAll(fd_.get(), pieces.data(), size_t{group.count} + 1);
+}
+
+DropReason TunPort::Write(const Packet& packet) const {
+  VirtioHeader header;
   if (packet.csum_start != 0) {
-    header.flags = kNeedsChecksum;
+    header.flags = kVirtioNeedsChecksum;
     header.csum_start = packet.csum_start;
     header.csum_offset = packet.csum_offset;
     // A TCP super-packet from a kernel peer on veth: hand it on as one.
@@ -139,21 +206,16 @@ DropReason TunPort::Write(Packet& packet) const {
       const uint8_t* transport = packet.data + packet.csum_start;
       size_t headers = packet.csum_start + static_cast<size_t>(transport[12] >> 4) * 4;
       if (headers < mtu_bytes_ && headers < packet.len) {
-        header.gso_type = packet.data[0] >> 4 == 4 ? kGsoTcpV4 : kGsoTcpV6;
+        header.gso_type = packet.data[0] >> 4 == 4 ? kGsoTcp4 : kGsoTcp6;
         header.hdr_len = static_cast<uint16_t>(headers);
         header.gso_size = static_cast<uint16_t>(mtu_bytes_ - headers);
       }
     }
   }
-  uint8_t* start = packet.data - sizeof header;
-  std::memcpy(start, &header, sizeof header);
-  for (;;) {
-    ssize_t n = write(fd_.get(), start, sizeof header + packet.len);
-    if (n >= 0) return DropReason::kNone;
-    if (errno == EINTR) continue;
-    bool busy = errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM;
-    return busy ? DropReason::kDeviceBusy : DropReason::kDeviceError;
-  }
+  uint8_t bytes[kVirtioHeaderBytes];
+  header.Store(bytes);
+  iovec pieces[2] = {{bytes, sizeof bytes}, {packet.data, packet.len}};
+  return WriteAll(fd_.get(), pieces, 2);
 }
 
 }  // namespace twill

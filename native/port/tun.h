@@ -7,6 +7,8 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "offload/coalesce.h"
+#include "offload/offloads.h"
 #include "port/port.h"
 
 namespace twill {
@@ -19,23 +21,28 @@ struct TunDevice {
 
 // Opens or creates the device `name` (`flannel%d`: the kernel picks the number)
 // with `queues` queues. A device that exists and is not persistent TUN is an error.
-// Needs CAP_NET_ADMIN. `persist`: the device outlives us.
-Result<TunDevice> OpenTun(const std::string& name, size_t queues, bool persist);
+// Needs CAP_NET_ADMIN. `persist`: the device outlives us. Offloads that the kernel does not have are refused.
+Result<TunDevice> OpenTun(const std::string& name, size_t queues, bool persist, Offloads& offloads);
 
 class TunPort final : public Port {
  public:
-  // `mtu_bytes` of the device: what the kernel is told to cut super-packets to.
-  TunPort(Fd fd, uint32_t mtu_bytes) : fd_(std::move(fd)), mtu_bytes_(mtu_bytes) {}
+  // `mtu_bytes` of the device: what the kernel is told to cut super-packets of unknown segment size to.
+  TunPort(Fd fd, uint32_t mtu_bytes, Offloads& offloads)
+      : fd_(std::move(fd)), mtu_bytes_(mtu_bytes), offloads_(&offloads) {}
 
   size_t Recv(Batch& batch) override;
   void Send(Batch& batch) override;
   int poll_fd() const override { return fd_.get(); }
 
  private:
-  DropReason Write(Packet& packet) const;
+  DropReason Write(const Packet& packet) const;
+  DropReason WriteGroup(const Batch& batch, const Coalescer::Group& group) const;
+  void SendGroup(Batch& batch, const Coalescer::Group& group);
 
   Fd fd_;
   uint32_t mtu_bytes_;
+  Offloads* offloads_;
+  Coalescer coalescer_;
 };
 
 }  // namespace twill

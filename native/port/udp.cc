@@ -1,31 +1,16 @@
 #include "port/udp.h"
 
 #include <arpa/inet.h>
+#include <linux/udp.h>
+
+#include <algorithm>
 
 namespace twill {
 
 namespace {
 
-DropReason SendFailure(int sys_errno) {
-  switch (sys_errno) {
-    case EAGAIN:
-    case ENOBUFS:
-    case ENOMEM:
-      return DropReason::kSendNoBuffer;
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-    case ENETDOWN:
-    case EHOSTDOWN:
-      return DropReason::kSendUnreachable;
-    case EPERM:
-    case EACCES:
-      return DropReason::kSendDenied;
-    case EMSGSIZE:
-      return DropReason::kSendTooBig;
-    default:
-      return DropReason::kSendError;
-  }
-}
+// With UDP_GRO a message may be 64 kB: more of them would push the first out of the processor's cache.
+constexpr size_t kMessagesWithGro = 16;
 
 Endpoint RemoteOf(const sockaddr_in6& from) {
   Endpoint remote;
@@ -40,26 +25,35 @@ Endpoint RemoteOf(const sockaddr_in6& from) {
   return remote;
 }
 
-uint8_t TosOf(msghdr& header) {
+// What came beside the payload: the outer traffic class, and the size of the datagrams that were put
+// together.
+void ReadControl(msghdr& header, Packet& packet) {
+  packet.tos = 0;
   for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
+    bool has_int = c->cmsg_len >= CMSG_LEN(sizeof(int));
+    int value = 0;
+    if (has_int) std::memcpy(&value, CMSG_DATA(c), sizeof value);
     if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS && c->cmsg_len >= CMSG_LEN(1)) {
-      return *CMSG_DATA(c);
-    }
-    if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS &&
-        c->cmsg_len >= CMSG_LEN(sizeof(int))) {
-      int value;
-      std::memcpy(&value, CMSG_DATA(c), sizeof value);
-      return static_cast<uint8_t>(value);
+      packet.tos = *CMSG_DATA(c);
+    } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS && has_int) {
+      packet.tos = static_cast<uint8_t>(value);
+    } else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO && has_int) {
+      // Anything senseless: one datagram, as it stands.
+      if (value > 0 && static_cast<uint32_t>(value) < packet.len)
+        packet.segment_bytes = static_cast<uint16_t>(value);
     }
   }
-  return 0;
 }
 
 }  // namespace
 
-UdpPort::UdpPort(Fd receiver, std::shared_ptr<const SourceBank> bank, uint8_t family)
-    : receiver_(std::move(receiver)), bank_(std::move(bank)), family_(family) {
-  for (size_t i = 0; i < kBatchMax; i++) {
+UdpPort::UdpPort(Fd receiver, std::shared_ptr<const SourceBank> bank, uint8_t family, Offloads& offloads)
+    : receiver_(std::move(receiver)),
+      bank_(std::move(bank)),
+      family_(family),
+      offloads_(&offloads),
+      sender_(family, offloads) {
+  for (size_t i = 0; i < kMessages; i++) {
     msghdr& h = headers_[i].msg_hdr;
     h.msg_name = &messages_[i].address;
     h.msg_iov = &messages_[i].io;
@@ -69,27 +63,69 @@ UdpPort::UdpPort(Fd receiver, std::shared_ptr<const SourceBank> bank, uint8_t fa
 }
 
 size_t UdpPort::Recv(Batch& batch) {
-  size_t first = batch.size();
-  size_t want = batch.Grow(batch.room());
-  if (want == 0) return 0;
+  size_t before = batch.size();
+  if (!pending_) pending_.emplace(batch.pool());
+  if (pending_at_ == pending_->size() && !Receive(batch.pool())) return 0;
+  while (pending_at_ < pending_->size() && HandOut(batch)) {
+  }
+  return batch.size() - before;
+}
+
+bool UdpPort::Receive(Pool& pool) {
+  pending_->Clear();
+  pending_at_ = pending_offset_ = 0;
+  size_t want = pending_->Grow(offloads_->active(Offload::kUdpGro) ? kMessagesWithGro : kMessages);
   for (size_t i = 0; i < want; i++) {
     msghdr& h = headers_[i].msg_hdr;
     h.msg_namelen = sizeof(sockaddr_in6);
     h.msg_controllen = kControlBytes;
-    messages_[i].io = {batch[first + i].data, batch.pool().packet_bytes()};
+    messages_[i].io = {(*pending_)[i].data, pool.packet_bytes()};
   }
-  int got = recvmmsg(receiver_.get(), headers_.data(), static_cast<unsigned>(want), MSG_DONTWAIT, nullptr);
+  int got = want == 0 ? 0
+                      : recvmmsg(receiver_.get(), headers_.data(), static_cast<unsigned>(want), MSG_DONTWAIT,
+                                 nullptr);
   size_t n = got > 0 ? static_cast<size_t>(got) : 0;  // EAGAIN; or an error that is already cleared by asking
   for (size_t i = 0; i < n; i++) {
-    Packet& p = batch[first + i];
+    Packet& p = (*pending_)[i];
     msghdr& h = headers_[i].msg_hdr;
     p.len = headers_[i].msg_len;
     p.truncated = (h.msg_flags & MSG_TRUNC) != 0;
     p.remote = RemoteOf(messages_[i].address);
-    p.tos = TosOf(h);
+    ReadControl(h, p);
   }
-  batch.Truncate(first + n);
-  return n;
+  pending_->Truncate(n);
+  return n > 0;
+}
+
+// Moves the next message into the batch, cut into its datagrams; false where there is no room for all of them
+// and the batch is worth carrying without.
+bool UdpPort::HandOut(Batch& batch) {
+  Packet& message = (*pending_)[pending_at_];
+  if (message.segment_bytes == 0) {
+    if (batch.room() == 0) return false;
+    batch.Adopt(message);
+    message.slot = kNoSlot;
+    pending_at_++;
+    return true;
+  }
+  size_t size = message.segment_bytes;
+  size_t left = (message.len - pending_offset_ + size - 1) / size;
+  if (left > batch.room() && !batch.empty()) return false;
+  while (pending_offset_ < message.len && batch.room() > 0) {
+    Packet view = message;
+    view.slot = kNoSlot;
+    view.segment_bytes = 0;
+    view.data += pending_offset_;
+    view.len = static_cast<uint32_t>(std::min(size, message.len - pending_offset_));
+    pending_offset_ += view.len;
+    batch.Adopt(view);
+  }
+  if (pending_offset_ < message.len) return false;
+  batch.Hold(message.slot);
+  message.slot = kNoSlot;
+  pending_at_++;
+  pending_offset_ = 0;
+  return true;
 }
 
 int UdpPort::SocketFor(const Packet& packet) const {
@@ -98,74 +134,36 @@ int UdpPort::SocketFor(const Packet& packet) const {
   return (*bank_)[(static_cast<uint64_t>(packet.flow_hash) * bank_->size()) >> 32].get();
 }
 
-void UdpPort::Prepare(size_t i, Packet& packet) {
-  Message& m = messages_[i];
-  msghdr& h = headers_[i].msg_hdr;
-  m.io = {packet.data, packet.len};
-  const Endpoint& to = packet.remote;
-  if (family_ == 4) {
-    auto& four = reinterpret_cast<sockaddr_in&>(m.address);
-    four.sin_family = AF_INET;
-    four.sin_port = htons(to.port);
-    std::memcpy(&four.sin_addr, to.address.bytes.data(), 4);
-    h.msg_namelen = sizeof four;
-  } else {
-    m.address = sockaddr_in6{};
-    m.address.sin6_family = AF_INET6;
-    m.address.sin6_port = htons(to.port);
-    std::memcpy(&m.address.sin6_addr, to.address.bytes.data(), 16);
-    h.msg_namelen = sizeof m.address;
-  }
-  h.msg_controllen = 0;
-  if (packet.tos != 0) {
-    h.msg_controllen = CMSG_SPACE(sizeof(int));
-    cmsghdr* c = CMSG_FIRSTHDR(&h);
-    c->cmsg_level = family_ == 4 ? IPPROTO_IP : IPPROTO_IPV6;
-    c->cmsg_type = family_ == 4 ? IP_TOS : IPV6_TCLASS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    int value = packet.tos;
-    std::memcpy(CMSG_DATA(c), &value, sizeof value);
+// Groups the packets by socket, keeping their order within each, and sends group by group. Fragments and
+// whole packets of one flow may have different sockets, so neither passes the other: a stretch of one kind
+// goes before the next.
+void UdpPort::Send(Batch& batch) {
+  for (size_t begin = 0, end; begin < batch.size(); begin = end) {
+    for (end = begin + 1; end < batch.size() && batch[end].hides_flow == batch[begin].hides_flow;) end++;
+    SendStretch(batch, begin, end);
   }
 }
 
-// Groups the packets by socket, keeping their order within each, and sends group by group.
-void UdpPort::Send(Batch& batch) {
+void UdpPort::SendStretch(Batch& batch, size_t begin, size_t end) {
   std::array<Packet*, kBatchMax> group;
   std::array<int, kBatchMax> socket;
   size_t left = 0;
-  for (size_t i = 0; i < batch.size(); i++) {
+  for (size_t i = begin; i < end; i++) {
     bool ours = batch[i].remote.address.family == family_;
     socket[i] = ours ? SocketFor(batch[i]) : -1;
     left += ours;
   }
-  for (size_t start = 0; left > 0; start++) {
+  for (size_t start = begin; left > 0; start++) {
     int fd = socket[start];
     if (fd < 0) continue;
     size_t n = 0;
-    for (size_t i = start; i < batch.size(); i++) {
+    for (size_t i = start; i < end; i++) {
       if (socket[i] != fd) continue;
       group[n++] = &batch[i];
       socket[i] = -1;
     }
-    Flush(fd, group.data(), n);
+    sender_.Send(fd, group.data(), n);
     left -= n;
-  }
-}
-
-// sendmmsg stops at the first message that fails: that one gets its reason, the
-// others go on.
-void UdpPort::Flush(int fd, Packet* const* packets, size_t count) {
-  for (size_t i = 0; i < count; i++) Prepare(i, *packets[i]);
-  size_t done = 0;
-  while (done < count) {
-    int sent = sendmmsg(fd, &headers_[done], static_cast<unsigned>(count - done), MSG_DONTWAIT);
-    if (sent > 0) {
-      done += static_cast<size_t>(sent);
-      continue;
-    }
-    if (sent < 0 && errno == EINTR) continue;
-    packets[done]->drop = sent < 0 ? SendFailure(errno) : DropReason::kSendError;
-    done++;
   }
 }
 

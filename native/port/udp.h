@@ -10,11 +10,14 @@
 #include <sys/socket.h>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "offload/offloads.h"
 #include "port/port.h"
+#include "port/udp_sender.h"
 
 namespace twill {
 
@@ -34,35 +37,46 @@ struct UdpSockets {
   std::shared_ptr<const SourceBank> bank;
 };
 
-Result<UdpSockets> OpenUdp(const UdpConfig& config, size_t workers);
+// Offloads that the kernel does not have are refused.
+Result<UdpSockets> OpenUdp(const UdpConfig& config, size_t workers, Offloads& offloads);
 
 class UdpPort final : public Port {
  public:
-  UdpPort(Fd receiver, std::shared_ptr<const SourceBank> bank, uint8_t family);
+  UdpPort(Fd receiver, std::shared_ptr<const SourceBank> bank, uint8_t family, Offloads& offloads);
 
+  // Datagrams that the kernel handed over as one (UDP_GRO) become packets of their own, views of one slot
+  // that `batch` holds: clear it before the next call.
   size_t Recv(Batch& batch) override;
   void Send(Batch& batch) override;
   int poll_fd() const override { return receiver_.get(); }
   uint8_t family() const override { return family_; }
 
  private:
-  // A traffic class in a control message, sent or received.
-  static constexpr size_t kControlBytes = CMSG_SPACE(sizeof(int)) + 40;
+  // Messages of one recvmmsg.
+  static constexpr size_t kMessages = 64;
+  // Traffic class and segment size, received.
+  static constexpr size_t kControlBytes = CMSG_SPACE(sizeof(int)) * 2 + 40;
   struct Message {
     sockaddr_in6 address;  // large enough for either family
     iovec io;
     alignas(cmsghdr) uint8_t control[kControlBytes];
   };
 
-  void Prepare(size_t i, Packet& packet);
-  void Flush(int fd, Packet* const* packets, size_t count);
+  bool Receive(Pool& pool);
+  bool HandOut(Batch& batch);
+  void SendStretch(Batch& batch, size_t begin, size_t end);
   int SocketFor(const Packet& packet) const;
 
   Fd receiver_;
   std::shared_ptr<const SourceBank> bank_;
   uint8_t family_;
-  std::array<mmsghdr, kBatchMax> headers_{};
-  std::array<Message, kBatchMax> messages_{};
+  Offloads* offloads_;
+  UdpSender sender_;
+  std::optional<Batch> pending_;  // received, not handed out yet
+  size_t pending_at_ = 0;         // the next of them
+  size_t pending_offset_ = 0;     // how far into it
+  std::array<mmsghdr, kMessages> headers_{};
+  std::array<Message, kMessages> messages_{};
 };
 
 }  // namespace twill

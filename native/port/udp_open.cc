@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <linux/filter.h>
+#include <linux/udp.h>
 
 #include "port/udp.h"
 
@@ -105,7 +106,7 @@ Result<Fd> OpenSource(const UdpConfig& config) {
 
 }  // namespace
 
-Result<UdpSockets> OpenUdp(const UdpConfig& config, size_t workers) {
+Result<UdpSockets> OpenUdp(const UdpConfig& config, size_t workers, Offloads& offloads) {
   UdpSockets sockets;
   sockets.family = config.bind_address.family;
   {
@@ -119,6 +120,13 @@ Result<UdpSockets> OpenUdp(const UdpConfig& config, size_t workers) {
     if (!receiver) return receiver.error();
     sockets.receivers.push_back(std::move(*receiver));
   }
+  for (const Fd& receiver : sockets.receivers) {
+    if (!offloads.active(Offload::kUdpGro)) break;
+    if (SetInt(receiver.get(), IPPROTO_UDP, UDP_GRO, 1) != 0) offloads.Refuse(Offload::kUdpGro);
+  }
+  // A size of 0 means "no cutting" and asks only whether the option is known.
+  bool segments = SetInt(sockets.receivers.front().get(), IPPROTO_UDP, UDP_SEGMENT, 0) == 0;
+  if (!segments && offloads.active(Offload::kUdpSegment)) offloads.Refuse(Offload::kUdpSegment);
   auto bank = std::make_shared<SourceBank>();
   for (size_t i = 0; i < config.source_ports; i++) {
     auto source = OpenSource(config);

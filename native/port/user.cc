@@ -57,7 +57,7 @@ void UserPort::Send(Batch& batch) {
       p.slot = kNoSlot;
       any = true;
     } else {
-      p.drop = DropReason::kDeviceBusy;
+      p.Fail(DropReason::kDeviceBusy, 1);
     }
   }
   if (any && channel_->on_readable) channel_->on_readable();

@@ -1,4 +1,6 @@
-// UDP flow: numbered datagrams at a rate or as fast as the system takes them, counted at the far end.
+// UDP flow: numbered datagrams at a rate or as fast as the system takes them, counted at the far end. A few
+// with the highest number of all end it, so that the receiver need not guess from silence, which a busy
+// machine makes too.
 //
 //    0               8               16
 //    +---------------+---------------+------- - -
@@ -17,6 +19,7 @@ namespace twill::traffic {
 
 inline constexpr size_t kUdpHeadBytes = 16;
 inline constexpr size_t kUdpMaxPayloadBytes = 65507;
+inline constexpr uint64_t kUdpEndNumber = ~uint64_t{0};
 
 struct UdpSendOptions {
   Endpoint to;
@@ -33,7 +36,7 @@ struct UdpSendResult {
 
 struct UdpReceiveOptions {
   Endpoint at;                // port 0: the system chooses
-  uint64_t quiet_ms = 300;    // ends this long after the last datagram
+  uint64_t quiet_ms = 2000;   // ends this long after the last datagram where the end itself was lost
   uint64_t timeout_ms = 0;    // ends then in any case
   uint32_t buffer_bytes = 0;  // socket buffer; 0: as large as we may
 };

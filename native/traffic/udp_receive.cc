@@ -15,6 +15,8 @@ namespace twill::traffic {
 namespace {
 
 constexpr uint32_t kBatch = 64;
+// For what was overtaken by the end.
+constexpr uint64_t kAfterEndNs = 50'000'000;
 // Only the head is looked at; MSG_TRUNC tells the whole length.
 constexpr size_t kKeptBytes = 2048;
 
@@ -62,6 +64,7 @@ Result<UdpReceiveResult> UdpReceive(const UdpReceiveOptions& options, const Read
   uint64_t first_ns = 0, last_ns = 0;
   double delay_ns = 0;
   uint64_t stamped = 0;
+  uint64_t quiet_ns = options.quiet_ms * 1'000'000;
   for (uint64_t until_ns = deadline_ns;;) {
     int n = inbox.Take(*fd);
     if (n < 0 && errno != EAGAIN && errno != EINTR)
@@ -72,21 +75,28 @@ Result<UdpReceiveResult> UdpReceive(const UdpReceiveOptions& options, const Read
       if (!*more) break;
       continue;
     }
-    last_ns = MonotonicNs();
-    if (first_ns == 0) first_ns = last_ns;
+    uint64_t now_ns = MonotonicNs();
     for (int i = 0; i < n; i++) {
+      bool whole = inbox.len(i) >= kUdpHeadBytes;
+      uint64_t number = whole ? SwapToBig(LoadRaw<uint64_t>(inbox.data(i))) : 0;
+      if (number == kUdpEndNumber) {
+        quiet_ns = kAfterEndNs;
+        continue;
+      }
+      last_ns = now_ns;
+      if (first_ns == 0) first_ns = now_ns;
       result.bytes += inbox.len(i);
-      if (inbox.len(i) < kUdpHeadBytes) {
+      if (!whole) {
         result.malformed++;
         continue;
       }
       uint64_t sent_ns = SwapToBig(LoadRaw<uint64_t>(inbox.data(i) + 8));
-      if (sent_ns <= last_ns) delay_ns += static_cast<double>(last_ns - sent_ns);
+      if (sent_ns <= now_ns) delay_ns += static_cast<double>(now_ns - sent_ns);
       stamped++;
-      counter.Add(SwapToBig(LoadRaw<uint64_t>(inbox.data(i))));
+      counter.Add(number);
     }
-    if (last_ns >= deadline_ns) break;
-    until_ns = std::min(deadline_ns, last_ns + options.quiet_ms * 1'000'000);
+    if (now_ns >= deadline_ns) break;
+    until_ns = std::min(deadline_ns, now_ns + quiet_ns);
   }
   result.received = counter.received();
   result.duplicated = counter.duplicated();

@@ -16,10 +16,7 @@ PartialChecksum FindPartialChecksum(const InnerPacket& p) {
   }
   if (p.Fragment() || p.length < p.header_len + minimum) return {};
   uint32_t transport_len = p.length - p.header_len;
-  // Source and destination lie side by side in both families.
-  size_t addresses = p.family == 4 ? 8 : 32;
-  uint32_t extra = p.protocol() + (transport_len & 0xffff) + (transport_len >> 16);
-  uint16_t pseudo = ChecksumSum(p.source(), addresses, extra);
+  uint16_t pseudo = p.AddressSum(p.protocol() + transport_len);
   const uint8_t* transport = p.data + p.header_len;
   if (LoadBe16(transport + offset) != pseudo) return {};
   if (ChecksumSum(transport, transport_len, pseudo) == 0xffff) return {};

@@ -21,6 +21,11 @@ inline constexpr size_t kIpv4HeaderBytes = 20;
 inline constexpr size_t kIpv6HeaderBytes = 40;
 inline constexpr uint8_t kProtocolIcmp = 1, kProtocolTcp = 6, kProtocolUdp = 17, kProtocolIcmpV6 = 58;
 
+// Source and destination stand side by side in both families.
+inline uint16_t SumAddresses(const uint8_t* ip, bool four, uint32_t initial) {
+  return four ? ChecksumSumFixed<8>(ip + 12, initial) : ChecksumSumFixed<32>(ip + 8, initial);
+}
+
 struct InnerPacket {
   const uint8_t* data = nullptr;
   uint32_t length = 0;  // by the header; what follows is padding
@@ -33,6 +38,8 @@ struct InnerPacket {
   IpAddr DestinationAddress() const {
     return family == 4 ? IpAddr::V4(destination()) : IpAddr::V6(destination());
   }
+  // One's-complement sum of both addresses, for pseudo-headers.
+  uint16_t AddressSum(uint32_t initial) const { return SumAddresses(data, family == 4, initial); }
   uint8_t protocol() const { return family == 4 ? data[9] : data[6]; }
   uint8_t ttl() const { return family == 4 ? data[8] : data[7]; }
   uint8_t tos() const { return family == 4 ? data[1] : static_cast<uint8_t>(LoadBe16(data) >> 4); }

@@ -1,7 +1,7 @@
 /**
  * One node's life. `start` reads from top to bottom in the order in which things happen: what the cluster is, where we
- * stand in it, our lease, the dataplane, subnet.env; then two loops run until the end: one keeps our lease, the other
- * follows the leases of the others. A start that fails half-way takes back what it made, except the lease: as with
+ * stand in it, our lease, the dataplane, subnet.env; then three loops run until the end: one keeps our lease, one follows
+ * the leases of the others, one keeps the device as it should be. A start that fails half-way takes back what it made, except the lease: as with
  * flannel a lease outlives the process, and the next start finds it again.
  */
 
@@ -22,6 +22,7 @@ import { ControlServer } from '../observe/control-socket.js';
 import type { Logger } from '../observe/log.js';
 import type { Store } from '../store/store.js';
 import { type Clock, retryDelayMs, systemClock } from './clock.js';
+import { DeviceKeeper } from './device-keeper.js';
 import { type HostNetlink, readHostNetwork } from './host.js';
 import { LeaseHolder } from './lease-holder.js';
 import { explainOpenFailure } from './open-failure.js';
@@ -58,6 +59,7 @@ interface Running {
   readonly plane: Plane;
   readonly control: ControlServer;
   readonly peers: PeerTable;
+  readonly device: DeviceKeeper;
   readonly startedAtMs: number;
 }
 
@@ -86,8 +88,7 @@ export class Agent {
     const undo: (() => void | Promise<void>)[] = [];
     try {
       const netConfText = await store.readConfig(signal);
-      const netConf = parseNetConf(netConfText);
-      const backend = createBackend(netConf.backend);
+      const { netConf, backend } = clusterOf(netConfText, store);
       logger.info(`Found network config - Backend type: ${backend.type}`);
 
       // Before anything is changed: a second agent is refused here.
@@ -104,7 +105,7 @@ export class Agent {
       undo.push(() => control.close());
 
       const underlay = chooseUnderlay(
-        { ...options, families: families(netConf) },
+        { ...options, families: underlayFamilies(netConf, backend) },
         readHostNetwork(netlink, options.ifaceCanReach),
       );
       logger.info(
@@ -133,6 +134,8 @@ export class Agent {
       const plane = openPlane(parts, netlink, {
         ...{ backend, externalMtuBytes: underlay.mtuBytes, overlayNetworks: networkList(netConf) },
         ...{ workers: options.workers, sourceCheck: options.sourceCheck },
+        offload: options.offload,
+        workerCpus: options.workerCpus,
         subnets: holder.lease.subnets,
         ...localAddresses(netConf, underlay),
         ownAddresses: netlink.addresses().map(({ address }) => address),
@@ -160,7 +163,11 @@ export class Agent {
         onSnapshot: (snapshot) => holder.observe(snapshot),
       });
       if (signal.aborted) throw new TwillError('ERR_TWILL_CLOSED', 'stopped while starting');
-      const wired = { underlay, node, backend, holder, plane, control, peers, startedAtMs };
+      const device = new DeviceKeeper({
+        ...{ plane, netlink, logger, clock },
+        explain: (error) => explained(error, netlink, { port: backend.port, deviceName: plane.deviceName }),
+      });
+      const wired = { underlay, node, backend, holder, plane, control, peers, device, startedAtMs };
       agent = new Agent({ options, parts, clock, netConfText, ...wired }, stopping);
       return agent;
     } catch (error) {
@@ -170,12 +177,12 @@ export class Agent {
     }
   }
 
-  /** The two loops, then the end. */
+  /** The three loops, then the end. */
   async #live(): Promise<void> {
-    const { holder, peers, parts } = this.#running;
+    const { holder, peers, device, parts } = this.#running;
     const { signal } = this.#stopping;
     try {
-      await Promise.all([holder.keep(signal), peers.follow(signal)]);
+      await Promise.all([holder.keep(signal), peers.follow(signal), device.keep(signal)]);
     } catch (error) {
       parts.logger.fatal({ err: error }, (error as Error).message);
       throw error;
@@ -208,7 +215,7 @@ export class Agent {
     peers.refresh();
     const read = async () => {
       const text = await store.readConfig(this.#stopping.signal);
-      const changes = changedParts(parseNetConf(this.#netConfText), parseNetConf(text));
+      const changes = changedParts(parseNetConf(this.#netConfText), clusterOf(text, store).netConf);
       this.#netConfText = text;
       if (changes.length === 0) logger.info('reloaded: the network configuration is as it was');
       else
@@ -221,11 +228,12 @@ export class Agent {
   }
 
   status(): Json {
-    const { parts, holder, clock, startedAtMs, ...running } = this.#running;
+    const { parts, holder, clock, startedAtMs, device, ...running } = this.#running;
     return statusJson({
       ...running,
       version: packageVersion(),
       lease: holder.lease,
+      deviceTrouble: device.trouble,
       storeDescription: parts.store.description,
       upMs: clock.nowMs() - startedAtMs,
     });
@@ -243,7 +251,27 @@ export class Agent {
   }
 }
 
-function families(netConf: NetConf): IpFamily[] {
+/** Throws ERR_TWILL_CONFIG, naming the store. */
+function clusterOf(netConfText: string, store: Store): { netConf: NetConf; backend: Backend } {
+  try {
+    const netConf = parseNetConf(netConfText);
+    const backend = createBackend(netConf.backend);
+    if (backend.encap === 'udp' && !netConf.enableIpv4) {
+      throw new TwillError(
+        'ERR_TWILL_CONFIG',
+        'Backend.Type "udp" carries IPv4 alone: set EnableIPv4 to true, or Backend.Type to "vxlan"',
+      );
+    }
+    return { netConf, backend };
+  } catch (error) {
+    if (!(error instanceof TwillError)) throw error;
+    throw new TwillError(error.code, `${store.description}: ${error.message}`, { cause: error });
+  }
+}
+
+/** Of the addresses that we need outside: one for each family inside, and udp carries IPv4 alone. */
+function underlayFamilies(netConf: NetConf, { encap }: Backend): IpFamily[] {
+  if (encap === 'udp') return [4];
   return [...(netConf.enableIpv4 ? [4 as const] : []), ...(netConf.enableIpv6 ? [6 as const] : [])];
 }
 
@@ -266,8 +294,16 @@ function openPlane(parts: AgentParts, netlink: HostNetlink, options: UserspacePl
     return (parts.openPlane ?? UserspacePlane.open)(options);
   } catch (error) {
     const deviceName = options.deviceName ?? options.backend.deviceName;
-    throw explainOpenFailure(error, { port: options.backend.port, deviceName }, netlink.links());
+    throw explained(error, netlink, { port: options.backend.port, deviceName });
   }
+}
+
+function explained(
+  error: unknown,
+  netlink: HostNetlink,
+  wanted: { port: number; deviceName: string },
+): unknown {
+  return explainOpenFailure(error, wanted, netlink.links());
 }
 
 async function previousSubnets(path: string, logger: Logger): Promise<LeaseSubnets | null> {

@@ -1,11 +1,11 @@
-/** This host's links, addresses and routes, read from the kernel once at start. */
+/** This host's links, addresses and routes, as the kernel has them. */
 
 import type { Netlink } from '../native/netlink.js';
 import type { IpAddress, IpFamily } from '../net/ip.js';
 import type { DefaultRoute, HostNetwork } from './underlay.js';
 
 /** What the agent asks of netlink. */
-export type HostNetlink = Pick<Netlink, 'links' | 'addresses' | 'routes' | 'routeGet'>;
+export type HostNetlink = Pick<Netlink, 'links' | 'addresses' | 'routes' | 'routeGet' | 'watch'>;
 
 const RT_TABLE_MAIN = 254;
 const RTN_UNICAST = 1;

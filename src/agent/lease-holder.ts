@@ -32,6 +32,8 @@ export interface LeaseTerms {
 
 /** Each lost race means that another node has won one, so even 100 nodes at once are through long before this. */
 const mostAttempts = 200;
+/** How long a damaged record may take to become whole again before we put ours in its place. */
+const halfWrittenMs = 500;
 /** Longest single wait: timers stand still while a machine is suspended, wall clocks do not. */
 const longestWaitMs = 60_000;
 
@@ -85,8 +87,8 @@ export class LeaseHolder {
       if (signal.aborted) return;
       const { clock, logger, random } = this.#terms;
       try {
-        if (this.#doubt) await this.#confirm();
-        if (clock.nowMs() >= this.#renewAtMs) await this.#renew();
+        if (this.#doubt) await this.#confirm(signal);
+        if (clock.nowMs() >= this.#renewAtMs) await this.#renew(signal);
         this.#failures = 0;
       } catch (error) {
         if (error instanceof TwillError && error.code === 'ERR_TWILL_LEASE_LOST') throw error;
@@ -110,14 +112,14 @@ export class LeaseHolder {
     }
   }
 
-  async #renew(): Promise<void> {
+  async #renew(signal: AbortSignal): Promise<void> {
     const { store, attributes, ttlMs, logger } = this.#terms;
     const { key, revision } = this.#record;
     const record = await store.replace(key, revision, encodeLeaseValue(attributes), { ttlMs });
     if (!record) {
       // Somebody has touched it: find out who, then renew what is ours.
-      await this.#confirm();
-      if (this.#record.revision === revision)
+      await this.#confirm(signal);
+      if (this.#record.revision === revision && !signal.aborted)
         throw new TwillError('ERR_TWILL_STORE', `lease ${key} refuses renewal`);
       return;
     }
@@ -126,10 +128,11 @@ export class LeaseHolder {
   }
 
   /** Asks the store afresh whether our record still is ours, and puts it back where it is gone. */
-  async #confirm(): Promise<void> {
+  async #confirm(signal: AbortSignal): Promise<void> {
     const { store, attributes, clock, logger, ttlMs } = this.#terms;
     const value = encodeLeaseValue(attributes);
-    for (let attempt = 0; attempt < 10; attempt++) {
+    let isHalfWritten = false;
+    for (let attempt = 0; attempt < 10 && !signal.aborted; attempt++) {
       this.#doubt = false; // before the listing: what is observed from here on counts again
       const snapshot = await store.list();
       const { key } = this.#record;
@@ -150,6 +153,13 @@ export class LeaseHolder {
       }
       const rival = this.#rival(snapshot);
       if (rival) throw lost(key, `lease ${rival} now covers it`);
+      // Somebody may be in the middle of writing it.
+      const isDamaged = (there && !claim) || snapshot.unreadable.some((unreadable) => unreadable.key === key);
+      if (isDamaged && !isHalfWritten) {
+        isHalfWritten = true;
+        await clock.sleep(halfWrittenMs, signal);
+        continue;
+      }
       // Gone, ended or damaged, and nobody else's.
       const state = there ? (claim ? 'has ended' : 'is damaged') : 'was removed';
       logger.warn({ key }, `lease ${key} ${state}: putting it back`);
@@ -158,7 +168,7 @@ export class LeaseHolder {
         : await store.create(key, value, { ttlMs });
       if (record) return this.#adopt(record);
     }
-    throw new TwillError('ERR_TWILL_STORE', `lease ${this.#record.key} keeps changing`);
+    if (!signal.aborted) throw new TwillError('ERR_TWILL_STORE', `lease ${this.#record.key} keeps changing`);
   }
 
   /** The key of a live claim of another on our subnet. */

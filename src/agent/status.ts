@@ -13,6 +13,8 @@ export interface StatusParts {
   readonly lease: Lease;
   readonly plane: Plane;
   readonly backend: Backend;
+  /** Why the device carries nothing, if so. */
+  readonly deviceTrouble: string | null;
   readonly storeDescription: string;
   readonly peers: PeerTable;
   readonly upMs: number;
@@ -31,6 +33,7 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
       leaseExpiresAt: timeText(lease.expiresAtMs),
       device: plane.deviceName,
       mtuBytes: plane.mtuBytes,
+      deviceTrouble: parts.deviceTrouble,
     },
     backend: {
       type: backend.type,
@@ -55,6 +58,8 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
     identity: { encap: identityHolds(stats.encap), decap: identityHolds(stats.decap) },
     pool: { free: stats.poolFree, slots: stats.poolSlots },
     workers: stats.workers,
+    offloads: { ...stats.offloads },
+    checksum: stats.checksum,
     uptimeSeconds: Math.floor(parts.upMs / 1000),
   };
 }

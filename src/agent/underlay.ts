@@ -193,13 +193,15 @@ const IFA_F_DADFAILED = 0x08;
 const IFA_F_DEPRECATED = 0x20;
 const IFA_F_PERMANENT = 0x80;
 
-/** Global before link-local, then permanent, then lasting; never a deprecated, failed or loopback one. flannel's order. */
+/** Global before IPv4's link-local, then permanent, then lasting; never a deprecated, failed or loopback one. flannel's order. */
 function bestAddress(host: HostNetwork, index: number, family: IpFamily): IpAddress | null {
   const usable = host.addresses.filter(
     (candidate) =>
       candidate.index === index &&
       candidate.address.family === family &&
       !candidate.address.isLoopback &&
+      // It means nothing without its interface: no peer could send to it.
+      !(family === 6 && candidate.address.isLinkLocal) &&
       (candidate.flags & (IFA_F_DEPRECATED | IFA_F_DADFAILED)) === 0,
   );
   const rank = ({ address, flags }: UnderlayAddress) =>

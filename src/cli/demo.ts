@@ -1,10 +1,8 @@
 /** `twill demo`: the whole of it on one machine, beside the kernel's own vxlan. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { access, constants } from 'node:fs/promises';
 import { type FlagSpec, parseFlags } from '../config/flags.js';
 import { TwillError } from '../errors.js';
 import { type DemoEncap, type DemoFigures, demoRun } from '../lab/demo-run.js';
+import { requireTun, runAsRoot } from './as-root.js';
 import { type Command, type CommandIo, exitCode } from './command.js';
 import { usageText } from './control.js';
 import { table } from './table.js';
@@ -36,9 +34,6 @@ const flags: readonly FlagSpec[] = [
   },
 ];
 
-/** Set for the copy of us that runs inside a user namespace. */
-const NESTED = 'TWILL_DEMO_NESTED';
-
 export const demoCommand: Command = {
   name: 'demo',
   summary: "carry real traffic between two nodes on this machine, beside the kernel's vxlan",
@@ -64,10 +59,8 @@ async function run(argv: readonly string[], io: CommandIo): Promise<number> {
   const { values, positional } = parseFlags(flags, argv, io.env);
   if (positional.length > 0) throw new TwillError('ERR_TWILL_USAGE', `unexpected argument: ${positional[0]}`);
   await requireTun();
-  if (process.geteuid?.() !== 0) {
-    if (io.env[NESTED] === undefined) return runInUserNamespace(argv, io);
-    throw new TwillError('ERR_TWILL_PRIVILEGE', 'the user namespace maps us to no root: run as root');
-  }
+  const elsewhere = await runAsRoot('demo', argv, io);
+  if (elsewhere !== null) return elsewhere;
   const wanted =
     values['encap'] === 'all' ? (['vxlan', 'udp', 'mixed'] as const) : ([values['encap']] as DemoEncap[]);
   const figures: DemoFigures[] = [];
@@ -118,53 +111,4 @@ function summary(kernel: DemoFigures, runs: readonly Run[]): string[] {
 
 function rounded(_: string, value: unknown): unknown {
   return typeof value === 'number' ? Number(value.toPrecision(6)) : value;
-}
-
-async function requireTun(): Promise<void> {
-  try {
-    await access('/dev/net/tun', constants.R_OK | constants.W_OK);
-  } catch (cause) {
-    const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    const why = isMissing ? 'there is no /dev/net/tun' : '/dev/net/tun is closed to this user';
-    const fix = isMissing
-      ? 'load it with "modprobe tun"'
-      : 'run as root, or open it with "chmod 666 /dev/net/tun"';
-    throw new TwillError('ERR_TWILL_DEVICE', `${why}: ${fix}`, { cause });
-  }
-}
-
-/** Once more, as root of a user namespace of our own. */
-async function runInUserNamespace(argv: readonly string[], io: CommandIo): Promise<number> {
-  io.stderr('not root: using a user namespace');
-  const [script = ''] = process.argv.slice(1);
-  const child = spawn(
-    'unshare',
-    ['--user', '--map-root-user', '--', process.execPath, script, 'demo', ...argv],
-    {
-      stdio: ['ignore', 'inherit', 'pipe'],
-      env: { ...io.env, [NESTED]: '1' },
-    },
-  );
-  let isRunning = false;
-  let text = '';
-  child.stderr.setEncoding('utf8').on('data', (part: string) => {
-    text += part;
-    isRunning ||= !part.startsWith('unshare:');
-    if (isRunning) process.stderr.write(part);
-  });
-  const forward = () => child.kill('SIGINT');
-  io.signal.addEventListener('abort', forward);
-  const failed = new Promise<never>((_, reject) => child.once('error', reject));
-  try {
-    const [code] = (await Promise.race([once(child, 'close'), failed])) as [number | null];
-    if (isRunning || code === 0) return code ?? exitCode.failed;
-    throw new Error(text.trim() || `unshare ended with ${code}`);
-  } catch (cause) {
-    const why = `cannot make a user namespace: ${(cause as Error).message}`;
-    const fix =
-      'run as root, or allow it (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)';
-    throw new TwillError('ERR_TWILL_PRIVILEGE', `${why}; ${fix}`, { cause });
-  } finally {
-    io.signal.removeEventListener('abort', forward);
-  }
 }

@@ -7,6 +7,7 @@ import { type Command, type CommandIo, exitCode } from './command.js';
 const commands: { readonly [name: string]: () => Promise<Command> } = {
   run: async () => (await import('./run.js')).runCommand,
   demo: async () => (await import('./demo.js')).demoCommand,
+  bench: async () => (await import('./bench.js')).benchCommand,
   status: async () => (await import('./status.js')).statusCommand,
   peers: async () => (await import('./peers.js')).peersCommand,
   trace: async () => (await import('./trace.js')).traceCommand,

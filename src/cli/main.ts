@@ -3,8 +3,12 @@
 import { type CommandIo, exitCode } from './command.js';
 import { dispatch } from './dispatch.js';
 
+/** Ctrl-C under npm comes twice, from the terminal and from npm: only what comes later is a second wish. */
+const SAME_WISH_MS = 500;
+
 async function start(): Promise<never> {
   const stopping = new AbortController();
+  let stoppedAtMs = 0;
   const reloadListeners = new Set<() => void>();
   for (const [signal, number] of [
     ['SIGINT', 2],
@@ -16,7 +20,10 @@ async function start(): Promise<never> {
         for (const listener of reloadListeners) listener();
         return;
       }
-      if (stopping.signal.aborted) process.exit(128 + number);
+      if (stopping.signal.aborted && performance.now() - stoppedAtMs > SAME_WISH_MS)
+        process.exit(128 + number);
+      if (stopping.signal.aborted) return;
+      stoppedAtMs = performance.now();
       stopping.abort();
     });
   }
@@ -24,6 +31,8 @@ async function start(): Promise<never> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? exitCode.done : exitCode.failed);
   });
+  // Nobody listens any more, which is no reason to leave work undone.
+  process.stderr.on('error', () => {});
   const io: CommandIo = {
     stdout: (line) => process.stdout.write(`${line}\n`),
     stderr: (line) => process.stderr.write(`${line}\n`),

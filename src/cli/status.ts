@@ -29,6 +29,7 @@ export function renderStatus(status: Json, nowMs: number): string[] {
   };
   const has = (...path: string[]) => (field(status, ...path) ?? null) !== null;
   const trouble = has('store', 'trouble') ? `TROUBLE: ${text('store', 'trouble')}` : 'well';
+  const device = has('node', 'deviceTrouble') ? `: TROUBLE: ${text('node', 'deviceTrouble')}` : '';
   const snapshot = has('store', 'lastSnapshotAt')
     ? `, last read ${ago(text('store', 'lastSnapshotAt'), nowMs)} ago`
     : '';
@@ -44,11 +45,12 @@ export function renderStatus(status: Json, nowMs: number): string[] {
       ['version', `${text('version')}, up ${uptime}`],
       ['node', `${text('node', 'publicIp')}${v6} on ${text('node', 'interface')}`],
       ['lease', `${text('node', 'subnet')}, ${end}`],
-      ['device', `${text('node', 'device')}, MTU ${text('node', 'mtuBytes')}`],
+      ['device', `${text('node', 'device')}, MTU ${text('node', 'mtuBytes')}${device}`],
       ['backend', `${text('backend', 'type')}, port ${text('backend', 'port')}${vxlan}`],
       ['store', `${text('store', 'description')}: ${trouble}${snapshot}`],
       ['peers', `${text('peers')}, generation ${text('generation')}`],
       ['workers', `${text('workers')}, pool ${text('pool', 'free')} of ${text('pool', 'slots')} free`],
+      ['offload', offloadText(status)],
       ['icmp', `${text('counters', 'icmpSent')} sent, ${text('counters', 'icmpSuppressed')} suppressed`],
     ],
   );
@@ -61,6 +63,18 @@ export function renderStatus(status: Json, nowMs: number): string[] {
     );
   }
   return lines;
+}
+
+/** Those in use, and what became of the others that were asked for. */
+function offloadText(status: Json): string {
+  const all = Object.entries(field(status, 'offloads') ?? {}) as [string, Json][];
+  const active = all.filter(([, state]) => field(state, 'active') === true).map(([name]) => printable(name));
+  const refused = all.flatMap(([name, state]) => {
+    const count = Number(field(state, 'refused') ?? 0);
+    return count > 0 ? [`${printable(name)} refused ${count} times`] : [];
+  });
+  const parts = [active.length > 0 ? active.join(' ') : 'none', ...refused];
+  return `${parts.join(', ')}; checksums ${printable(String(field(status, 'checksum') ?? '-'))}`;
 }
 
 function counterLines(status: Json): string[] {

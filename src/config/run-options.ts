@@ -2,6 +2,7 @@
 import { TwillError } from '../errors.js';
 import { IpAddress, type IpFamily } from '../net/ip.js';
 import { type FlagSpec, type FlagValue, parseFlags } from './flags.js';
+import { type OffloadName, parseOffload } from './offload.js';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -23,7 +24,11 @@ export interface RunOptions {
   readonly ipMasq: boolean;
   readonly dataplane: 'userspace';
   readonly workers: number;
+  /** Processors that the workers stay on, by turns; none: any. */
+  readonly workerCpus: readonly number[];
   readonly sourceCheck: boolean;
+  /** What the kernel may do for the packet path, where it can. */
+  readonly offload: readonly OffloadName[];
   readonly tunName?: string;
   readonly controlSocket: string;
   readonly logLevel: LogLevel;
@@ -87,6 +92,7 @@ export const runFlags: readonly FlagSpec[] = [
     max: 64,
     help: 'native threads, each with a queue of the device',
   },
+  text('worker-cpus', '', 'processors that the workers stay on, by turns: numbers with commas between them'),
   {
     name: 'source-check',
     kind: 'choice',
@@ -94,6 +100,11 @@ export const runFlags: readonly FlagSpec[] = [
     default: 'on',
     help: 'accept only what a known peer may send; off trusts every sender, as flannel does',
   },
+  text(
+    'offload',
+    'auto',
+    'what the kernel does for the packet path: auto, off, or names with commas between them',
+  ),
   text('tun-name', '', "name of the device (default flannel's: flannel.<VNI>, flannel0)"),
   text('control-socket', DEFAULT_CONTROL_SOCKET, 'socket that "twill status", "peers" and "trace" ask'),
   {
@@ -109,14 +120,12 @@ export const runFlags: readonly FlagSpec[] = [
  * flannel's flags whose job this version does not do yet. At flannel's default they ask for nothing and are accepted;
  * any other value is refused, since silently leaving the job undone would be worse.
  */
-const notYet: readonly FlagSpec[] = [
-  ...['endpoints', 'keyfile', 'certfile', 'cafile', 'username', 'password'].map((name) =>
-    text(`etcd-${name}`, '', ''),
-  ),
+export const notYet: readonly FlagSpec[] = [
+  text('etcd-endpoints', 'http://127.0.0.1:4001,http://127.0.0.1:2379', ''),
+  ...['keyfile', 'certfile', 'cafile', 'username', 'password'].map((name) => text(`etcd-${name}`, '', '')),
   text('etcd-prefix', '/coreos.com/network', ''),
-  ...['kube-api-url', 'kubeconfig-file', 'net-config-path', 'vmodule', 'log_backtrace_at'].map((name) =>
-    text(name, '', ''),
-  ),
+  ...['kube-api-url', 'kubeconfig-file', 'vmodule', 'log_backtrace_at'].map((name) => text(name, '', '')),
+  text('net-config-path', '/etc/kube-flannel/net-conf.json', ''),
   text('kube-annotation-prefix', 'flannel.alpha.coreos.com', ''),
   text('healthz-ip', '0.0.0.0', ''),
   ...[
@@ -134,6 +143,7 @@ const notYet: readonly FlagSpec[] = [
       help: '',
     }),
   ),
+  { name: 'v', kind: 'integer', default: 0, help: '' },
   { name: 'healthz-port', kind: 'integer', default: 0, help: '' },
   { name: 'iptables-resync', kind: 'integer', default: 5, help: '' },
 ];
@@ -173,7 +183,9 @@ export function runOptions(
     ipMasq: values['ip-masq'] === true,
     dataplane: 'userspace',
     workers: Number(values['workers']),
+    workerCpus: cpuList(string('worker-cpus')),
     sourceCheck: values['source-check'] === 'on',
+    offload: parseOffload(string('offload')),
     ...(tunName !== '' && { tunName }),
     controlSocket: string('control-socket'),
     logLevel: values['log-level'] as LogLevel,
@@ -191,6 +203,14 @@ function addressFlag(
   if (address && (family === undefined || address.family === family)) return address;
   throw usage(
     `--${name}=${JSON.stringify(given.slice(0, 80))} is wrong: write an ${family ? `IPv${family}` : 'IP'} address`,
+  );
+}
+
+function cpuList(given: string): readonly number[] {
+  if (given === '') return [];
+  if (/^\d{1,3}(,\d{1,3})*$/.test(given)) return given.split(',').map(Number);
+  throw usage(
+    `--worker-cpus=${JSON.stringify(given.slice(0, 80))} is wrong: write processor numbers with commas between them, such as 0,1`,
   );
 }
 

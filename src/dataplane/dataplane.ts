@@ -1,6 +1,7 @@
 /** The library's dataplane: an overlay node inside any program. */
 import { randomBytes } from 'node:crypto';
 import type { Peer } from '../backend/backend.js';
+import type { OffloadName } from '../config/offload.js';
 import { TwillError } from '../errors.js';
 import { IpAddress } from '../net/ip.js';
 import { MacAddress } from '../net/mac.js';
@@ -39,6 +40,10 @@ export interface DataplaneOptions {
   readonly sourceCheck?: boolean;
   /** Native threads. Default 1; 0: nothing moves but in `step`. */
   readonly workers?: number;
+  /** Processors that the workers stay on, by turns. Default: any. */
+  readonly workerCpus?: readonly number[];
+  /** What the kernel may do for the packet path, between a TUN and sockets. Default: all that it can. */
+  readonly offload?: readonly OffloadName[];
   /** Packet buffers. Default: enough for the workers, at least 1,024. */
   readonly poolSlots?: number;
 }
@@ -113,12 +118,17 @@ export class Dataplane implements AsyncDisposable {
         options.underlay.kind === 'user'
           ? [{ kind: 'user' }]
           : locals.map((address) => udpUnderlay(encap, address, port)),
+      ...(options.offload && { offload: options.offload }),
+      ...(options.workerCpus && { workerCpus: options.workerCpus }),
       ...(options.poolSlots !== undefined && { poolSlots: options.poolSlots }),
     });
     try {
       const { deviceIndex, deviceName } = engine.native;
       if (options.overlay.kind === 'tun')
-        configureDevice(deviceIndex, deviceName, { mtuBytes, subnets, networks });
+        configureDevice(deviceIndex, deviceName, {
+          ...{ mtuBytes, subnets, networks },
+          acceptLocal: options.sourceCheck ?? true,
+        });
     } catch (error) {
       engine.close();
       throw error;

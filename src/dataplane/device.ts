@@ -1,7 +1,7 @@
-/** The TUN device's place in this host: MTU, queue, addresses, routes. All by netlink, once. */
+/** The TUN device's place in this host: MTU, queue, addresses, routes. All by netlink, at set-up and when others change it. */
 import { writeFileSync } from 'node:fs';
 import { TwillError } from '../errors.js';
-import { netlink } from '../native/netlink.js';
+import { type Link, netlink } from '../native/netlink.js';
 import type { IpAddress } from '../net/ip.js';
 import type { Prefix } from '../net/prefix.js';
 import { hostPrefix } from './prefixes.js';
@@ -16,19 +16,26 @@ export interface DevicePlan {
   readonly subnets: readonly Prefix[];
   /** One route each leads to the device. */
   readonly networks: readonly Prefix[];
+  /**
+   * Lets through what the device brings in from its own address, as our ICMP errors are; the kernel else takes it for
+   * forged. Only where the engine lets no peer send from that address.
+   */
+  readonly acceptLocal: boolean;
 }
 
 /** Throws ERR_TWILL_NETLINK or ERR_TWILL_PRIVILEGE, naming the device. */
 export function configureDevice(
   index: number,
   name: string,
-  { mtuBytes, subnets, networks }: DevicePlan,
+  { mtuBytes, subnets, networks, acceptLocal }: DevicePlan,
 ): void {
   try {
     const hasV6 = networks.some(({ family }) => family === 6);
     // Without an IPv6 overlay the kernel's own router solicitations and the like would only be dropped by us.
-    quietly(name, hasV6 ? { accept_ra: 0, addr_gen_mode: 1 } : { disable_ipv6: 1 });
+    quietly('ipv6', name, hasV6 ? { accept_ra: 0, addr_gen_mode: 1 } : { disable_ipv6: 1 });
+    quietly('ipv4', name, { accept_local: acceptLocal ? 1 : 0 });
     netlink.linkSet(index, { mtu: mtuBytes, txQueueLength: TX_QUEUE_PACKETS });
+    limitSuperPackets(index, mtuBytes);
     const bases = subnets.map(({ address }) => hostPrefix(address));
     // A device that was kept may carry the address of an earlier lease.
     const stale = netlink
@@ -45,11 +52,52 @@ export function configureDevice(
   }
 }
 
-/** Switches of the kernel that only spare us noise; a kernel without IPv6 has none of them. */
-function quietly(deviceName: string, switches: { readonly [name: string]: number }): void {
+/** What one UDP_SEGMENT send takes, and the encapsulation's share of each segment at most. */
+const LONGEST_SEND_BYTES = 65_507;
+const ENCAP_BYTES = 22;
+/** IPv4 and TCP headers with timestamps; what the kernel takes off the limit for headers at most (MAX_TCP_HEADER). */
+const TCP_HEADER_BYTES = 52;
+const HEADER_RESERVE_BYTES = 386;
+
+/** Super-packets that fill one send and leave no tail for a second. A kernel or a container may refuse: then two it is. */
+function limitSuperPackets(index: number, mtuBytes: number): void {
+  const segments = Math.floor(LONGEST_SEND_BYTES / (mtuBytes + ENCAP_BYTES));
+  if (segments < 2) return;
+  try {
+    netlink.linkSet(index, { gsoMaxBytes: segments * (mtuBytes - TCP_HEADER_BYTES) + HEADER_RESERVE_BYTES });
+  } catch {
+    // Slower, not wrong.
+  }
+}
+
+/** How a device that is up differs from the plan, in words. */
+export function deviceFaults({ index, mtu }: Link, { mtuBytes, subnets, networks }: DevicePlan): string[] {
+  const faults = mtu === mtuBytes ? [] : [`its MTU was ${mtu}, not ${mtuBytes}`];
+  const held = netlink.addresses().filter((address) => address.index === index);
+  for (const { address } of subnets) {
+    if (!held.some((one) => one.address.equals(address))) faults.push(`it had lost its address ${address}`);
+  }
+  for (const network of networks) {
+    const leadsHere = netlink
+      .routes(network.family)
+      .some(
+        (route) =>
+          route.index === index && route.table === RT_TABLE_MAIN && route.destination?.equals(network),
+      );
+    if (!leadsHere) faults.push(`the route to ${network} was gone`);
+  }
+  return faults;
+}
+
+/** Switches of the kernel that packets pass without; a kernel without IPv6 has none of its own, a container may not write. */
+function quietly(
+  family: 'ipv4' | 'ipv6',
+  deviceName: string,
+  switches: { readonly [name: string]: number },
+): void {
   for (const [name, value] of Object.entries(switches)) {
     try {
-      writeFileSync(`/proc/sys/net/ipv6/conf/${deviceName}/${name}`, String(value));
+      writeFileSync(`/proc/sys/net/${family}/conf/${deviceName}/${name}`, String(value));
     } catch {
       // As in flannel.
     }

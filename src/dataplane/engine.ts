@@ -1,5 +1,6 @@
 /** One native engine, as the planes and the library use it: values in, values out. */
 import type { Peer } from '../backend/backend.js';
+import { OFFLOADS, type OffloadName } from '../config/offload.js';
 import { loadNative, type NativeEngine, type NativeOverlay, type NativeUnderlay } from '../native/binding.js';
 import { guard } from '../native/errors.js';
 import { IpAddress } from '../net/ip.js';
@@ -26,6 +27,10 @@ export interface EngineOptions {
   readonly underlays: NativeUnderlay[];
   /** Native threads; 0: the program calls `step`. */
   readonly workers: number;
+  /** Processors that the workers stay on, by turns. Default: any. */
+  readonly workerCpus?: readonly number[];
+  /** Default: all. */
+  readonly offload?: readonly OffloadName[];
   /** Default: enough for the workers. */
   readonly poolSlots?: number;
 }
@@ -41,6 +46,7 @@ export class Engine {
   readonly #innerMtuBytes: number;
   #peers: ReadonlyMap<string, Peer> = new Map();
   #generation = 0;
+  #isClosed = false;
 
   private constructor(native: NativeEngine, innerMtuBytes: number) {
     this.native = native;
@@ -57,6 +63,8 @@ export class Engine {
         ownAddresses: packPrefixes(options.ownAddresses.map(hostPrefix)),
         icmpSources: packPrefixes(options.ownSubnets.map(({ address }) => hostPrefix(address))),
         innerMtu: options.innerMtuBytes,
+        offload: options.offload ?? OFFLOADS,
+        workerCpus: options.workerCpus ?? [],
         poolSlots: options.poolSlots ?? Math.max(SLOTS_PER_WORKER * options.workers, LEAST_SLOTS),
       }),
     );
@@ -65,6 +73,9 @@ export class Engine {
 
   get peers(): readonly Peer[] {
     return [...this.#peers.values()];
+  }
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** Makes the peer table equal to `wanted` in one step; the generation. What did not change costs nothing. */
@@ -90,6 +101,7 @@ export class Engine {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.native.close();
   }
 }

@@ -32,6 +32,13 @@ export interface PlaneStats {
   readonly workers: number;
   readonly poolFree: number;
   readonly poolSlots: number;
+  /**
+   * Offloads by name: asked for, in use now, and how often the kernel refused one (at the start or about a packet, which
+   * then went without it).
+   */
+  readonly offloads: Readonly<Record<string, { wanted: boolean; active: boolean; refused: number }>>;
+  /** How this processor sums checksums: `avx512`, `avx2`, `neon` or `scalar`. */
+  readonly checksum: string;
 }
 
 /** What would happen to a packet from this node to one address. */
@@ -45,14 +52,29 @@ export type PlaneTrace =
     }
   | { readonly drop: string; readonly mtuBytes: number };
 
+/** What came of a look at the device. */
+export interface DeviceState {
+  /** What was found changed and has been put right, in words. */
+  readonly mended: readonly string[];
+  /** Why no packet can pass although nothing of ours is wrong; null: they can. */
+  readonly trouble: string | null;
+}
+
 export interface Plane {
   readonly deviceName: string;
+  /** The kernel's number for it; another one after `reconcile` had to make the device anew. */
+  readonly deviceIndex: number;
   /** Largest inner packet in bytes. */
   readonly mtuBytes: number;
   /** Makes the peer table equal to `wanted` in one step (packets see it before or after, never half); the generation. */
   setPeers(wanted: readonly Peer[]): number;
   stats(): PlaneStats;
   trace(destination: IpAddress): PlaneTrace;
+  /**
+   * Compares the device with what it should be and puts right what others have changed. A device that was set down stays
+   * down, for somebody wanted it so. Throws a TwillError where mending fails: forwarding then stands still until a later call.
+   */
+  reconcile(): DeviceState;
   /** Stops forwarding, removes what was made. A second call does nothing. */
   close(): void;
 }

@@ -4,16 +4,27 @@
  *   sockets, device (by the engine) -> MTU, queue -> lease's base address as /32 (/128) -> up
  *   -> one aggregate route for each overlay network
  *
- * From then on a join or leave touches our own table alone, never the kernel's.
+ * From then on a join or leave touches our own table alone, never the kernel's. `reconcile` compares the device with that
+ * plan again: what others changed is put right, and a device that is gone is opened anew, as a fresh engine with the same
+ * peers.
  */
 import type { Backend, Peer } from '../backend/backend.js';
+import type { OffloadName } from '../config/offload.js';
 import type { LeaseSubnets } from '../lease/lease.js';
+import { netlink } from '../native/netlink.js';
 import type { IpAddress } from '../net/ip.js';
 import { MacAddress } from '../net/mac.js';
 import type { Prefix } from '../net/prefix.js';
-import { configureDevice, refuseNestedUnderlay, refuseRivalRoute } from './device.js';
+import {
+  configureDevice,
+  type DevicePlan,
+  deviceFaults,
+  refuseNestedUnderlay,
+  refuseRivalRoute,
+} from './device.js';
 import { Engine, udpUnderlay } from './engine.js';
-import type { Plane, PlaneStats, PlaneTrace } from './plane.js';
+import type { DeviceState, Plane, PlaneStats, PlaneTrace } from './plane.js';
+import { addStats } from './stats.js';
 
 export interface UserspacePlaneOptions {
   readonly backend: Backend;
@@ -30,8 +41,12 @@ export interface UserspacePlaneOptions {
   readonly ownAddresses: readonly IpAddress[];
   /** Native threads, at least 1. */
   readonly workers: number;
+  /** Processors that the workers stay on, by turns. Default: any. */
+  readonly workerCpus?: readonly number[];
   /** Accept only what a known peer may send. */
   readonly sourceCheck: boolean;
+  /** What the kernel may do for the packet path. Default: all that it can. */
+  readonly offload?: readonly OffloadName[];
   /** Default: the backend's name for it. */
   readonly deviceName?: string;
   /** The device outlives us. */
@@ -39,63 +54,135 @@ export interface UserspacePlaneOptions {
 }
 
 export class UserspacePlane implements Plane {
-  readonly deviceName: string;
   readonly mtuBytes: number;
-  readonly #engine: Engine;
+  readonly #options: UserspacePlaneOptions;
+  #engine: Engine;
+  #deviceName: string;
+  #wanted: readonly Peer[] = [];
+  /** What the engines before this one did. */
+  #past: PlaneStats | null = null;
+  #isClosed = false;
 
-  private constructor(engine: Engine, mtuBytes: number) {
+  private constructor(engine: Engine, options: UserspacePlaneOptions) {
     this.#engine = engine;
-    this.deviceName = engine.native.deviceName;
-    this.mtuBytes = mtuBytes;
+    this.#deviceName = engine.native.deviceName;
+    this.mtuBytes = mtuOf(options);
+    // The next device takes the name of this one, also where the kernel picked the number.
+    this.#options = { ...options, deviceName: this.#deviceName };
   }
 
   /** Throws ERR_TWILL_SOCKET, _DEVICE, _PRIVILEGE, _NETLINK or _CONFIG; nothing is left behind then. */
   static open(options: UserspacePlaneOptions): UserspacePlane {
-    const { backend, overlayNetworks, externalMtuBytes } = options;
-    const { encap, port, vni = 0 } = backend;
-    const wantedName = options.deviceName ?? backend.deviceName;
-    const locals = uniqueByFamily([options.localAddress, options.localAddressV6]);
-    refuseNestedUnderlay(locals, overlayNetworks);
-    for (const network of overlayNetworks) refuseRivalRoute(network, wantedName);
-    const mtuBytes = Math.min(...locals.map(({ family }) => backend.deviceMtu(externalMtuBytes, family)));
-    const subnets = [options.subnets.v4, options.subnets.v6].flatMap((subnet) => subnet ?? []);
-    const engine = Engine.open({
-      ...{ encap, port, vni, ownSubnets: subnets, innerMtuBytes: mtuBytes },
-      mac: options.mac ?? MacAddress.fromBytes(new Uint8Array(6)),
-      ownAddresses: options.ownAddresses,
-      sourceCheck: options.sourceCheck,
-      overlay: { kind: 'tun', name: wantedName, persist: options.persistDevice ?? false },
-      underlays: locals.map((address) => udpUnderlay(encap, address, port)),
-      workers: options.workers,
-    });
-    try {
-      const { deviceIndex, deviceName } = engine.native;
-      configureDevice(deviceIndex, deviceName, { mtuBytes, subnets, networks: overlayNetworks });
-    } catch (error) {
-      engine.close();
-      throw error;
-    }
-    return new UserspacePlane(engine, mtuBytes);
+    return new UserspacePlane(openEngine(options), options);
+  }
+
+  get deviceName(): string {
+    return this.#deviceName;
+  }
+
+  get deviceIndex(): number {
+    return this.#engine.native.deviceIndex;
   }
 
   setPeers(wanted: readonly Peer[]): number {
-    return this.#engine.setPeers(wanted);
+    this.#wanted = wanted;
+    // Without a device the next engine will know them.
+    if (!this.#engine.isClosed) this.#engine.setPeers(wanted);
+    return this.stats().generation;
   }
 
   stats(): PlaneStats {
-    return this.#engine.stats();
+    return addStats(this.#past, this.#engine.stats());
   }
 
   trace(destination: IpAddress): PlaneTrace {
     return this.#engine.trace(destination);
   }
 
+  reconcile(): DeviceState {
+    if (this.#isClosed) return { mended: [], trouble: null };
+    const link = netlink.links().find(({ index }) => index === this.deviceIndex);
+    if (!link || this.#engine.isClosed) {
+      this.#reopen();
+      return { mended: ['it was gone, and has been made anew'], trouble: null };
+    }
+    const { name } = link;
+    const renamed = name === this.#deviceName ? [] : [`it is called ${name} now`];
+    this.#deviceName = name;
+    if (!link.up)
+      return { mended: renamed, trouble: `it is down: "ip link set ${name} up" lets packets pass again` };
+    const plan = planOf(this.#options);
+    const faults = deviceFaults(link, plan);
+    if (faults.length > 0) {
+      for (const network of plan.networks) refuseRivalRoute(network, name);
+      configureDevice(link.index, name, plan);
+    }
+    return { mended: [...renamed, ...faults], trouble: null };
+  }
+
   close(): void {
+    this.#isClosed = true;
     this.#engine.close();
+  }
+
+  /** The sockets go with the old engine, for two cannot hold the port; its counters stay. */
+  #reopen(): void {
+    this.#engine.close();
+    this.#deviceName = this.#options.deviceName ?? this.#deviceName;
+    const engine = openEngine(this.#options);
+    this.#past = addStats(this.#past, this.#engine.stats());
+    this.#engine = engine;
+    this.#deviceName = engine.native.deviceName;
+    engine.setPeers(this.#wanted);
   }
 }
 
-/** With IPv6 alone the agent names the same address twice. */
-function uniqueByFamily(addresses: readonly (IpAddress | undefined)[]): IpAddress[] {
-  return [4, 6].flatMap((family) => addresses.find((address) => address?.family === family) ?? []);
+/** An engine with its device in place; nothing is left behind where that fails. */
+function openEngine(options: UserspacePlaneOptions): Engine {
+  const { backend } = options;
+  const { encap, port, vni = 0 } = backend;
+  const plan = planOf(options);
+  const wantedName = options.deviceName ?? backend.deviceName;
+  const locals = localsOf(options);
+  refuseNestedUnderlay(locals, plan.networks);
+  for (const network of plan.networks) refuseRivalRoute(network, wantedName);
+  const engine = Engine.open({
+    ...{ encap, port, vni, ownSubnets: plan.subnets, innerMtuBytes: plan.mtuBytes },
+    mac: options.mac ?? MacAddress.fromBytes(new Uint8Array(6)),
+    ownAddresses: options.ownAddresses,
+    sourceCheck: options.sourceCheck,
+    overlay: { kind: 'tun', name: wantedName, persist: options.persistDevice ?? false },
+    underlays: locals.map((address) => udpUnderlay(encap, address, port)),
+    workers: options.workers,
+    ...(options.workerCpus && { workerCpus: options.workerCpus }),
+    ...(options.offload && { offload: options.offload }),
+  });
+  try {
+    const { deviceIndex, deviceName } = engine.native;
+    configureDevice(deviceIndex, deviceName, plan);
+  } catch (error) {
+    engine.close();
+    throw error;
+  }
+  return engine;
+}
+
+function planOf(options: UserspacePlaneOptions): DevicePlan {
+  return {
+    mtuBytes: mtuOf(options),
+    subnets: [options.subnets.v4, options.subnets.v6].flatMap((subnet) => subnet ?? []),
+    networks: options.overlayNetworks,
+    acceptLocal: options.sourceCheck,
+  };
+}
+
+function mtuOf(options: UserspacePlaneOptions): number {
+  const { backend, externalMtuBytes } = options;
+  return Math.min(...localsOf(options).map(({ family }) => backend.deviceMtu(externalMtuBytes, family)));
+}
+
+/** One underlay address a family. With IPv6 alone the agent names the same address twice. */
+function localsOf({ localAddress, localAddressV6 }: UserspacePlaneOptions): IpAddress[] {
+  const locals = [localAddress, localAddressV6];
+  return [4, 6].flatMap((family) => locals.find((address) => address?.family === family) ?? []);
 }

@@ -57,6 +57,10 @@ export class AgentProcess {
     return new AgentProcess(child, socket, namespace.label);
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   async status(): Promise<AgentStatus> {
     return (await controlRequest(this.#socket, 'status')) as unknown as AgentStatus;
   }

@@ -1,8 +1,9 @@
 /**
  * Throwaway network namespaces for the demo, the benchmarks and the tests.
  *
- * A namespace here has no name: it lives as long as a small holder process that waits on a pipe from us. However we end,
- * the pipe closes, the holder goes, and the kernel removes the namespace with every device in it. Nothing can be left over.
+ * A namespace here has no name: it lives as long as a small holder process that waits on a pipe from us, and processes
+ * inside that the kernel ends with us. However we end, the pipe closes, the holder goes, and the kernel removes the
+ * namespace with every device in it. Nothing can be left over.
  */
 import { type ChildProcess, execFile, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -56,9 +57,10 @@ export class Namespace implements AsyncDisposable {
     return namespace;
   }
 
-  /** The command line that runs `command` inside. */
+  /** The command line that runs `command` inside, and ends it should this process die without a word (SIGKILL). */
   command(command: string, args: readonly string[]): [string, string[]] {
-    return ['nsenter', ['--net', `--target=${this.pid}`, '--', command, ...args]];
+    const inside = ['nsenter', '--net', `--target=${this.pid}`, '--', command, ...args];
+    return ['setpriv', ['--pdeathsig=KILL', '--', ...inside]];
   }
 
   /** Starts a process inside; it is ended with the namespace at the latest. */

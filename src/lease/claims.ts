@@ -4,7 +4,7 @@
  * that occurs, in the lengths above as "is one of these mine", in those below as "does one of these cover me".
  */
 import { addressBits } from '../net/ip.js';
-import type { Json } from '../net/json.js';
+import { field, type Json } from '../net/json.js';
 import { Prefix } from '../net/prefix.js';
 import type { Lease } from './lease.js';
 
@@ -63,7 +63,8 @@ export function vtepMacTexts({ attributes }: Lease): string[] {
 
 function vtepMac(data: Json | undefined): string | null {
   if (typeof data !== 'object' || data === null || Array.isArray(data)) return null;
-  const mac = data['VtepMAC'];
+  // In any case, as the backend reads it.
+  const mac = field(data, 'VtepMAC');
   return typeof mac === 'string' ? mac : null;
 }
 

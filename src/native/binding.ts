@@ -51,8 +51,12 @@ export interface NativeEngineOptions {
   underlays: NativeUnderlay[];
   /** Native threads; 0: no thread, the caller drives with `step()`. */
   workers: number;
+  /** Processors that the workers stay on, by turns; empty: any. */
+  workerCpus: readonly number[];
   /** Slots of each pool. */
   poolSlots: number;
+  /** Names of native/offload/offloads.def that are wanted. */
+  offload: readonly string[];
 }
 
 /** Counters of one direction: `received = delivered + sum(drops)` holds in every value returned. */
@@ -77,6 +81,10 @@ export interface NativeStats {
   workers: number;
   poolFree: number;
   poolSlots: number;
+  /** By name. `refused`: how often the kernel said no, at the probe or about a packet (which then went without). */
+  offloads: Record<string, { wanted: boolean; active: boolean; refused: number }>;
+  /** How checksums are summed on this processor. */
+  checksum: string;
 }
 
 /** What `trace` finds for one address. */
@@ -160,7 +168,10 @@ export type NativeNetlinkEvent = {
 /** See native/netlink/. Every call is synchronous and acts in the network namespace of the process. */
 export interface NativeNetlink {
   links(): NativeLink[];
-  linkSet(index: number, change: { mtu?: number; up?: boolean; txQueueLength?: number; name?: string }): void;
+  linkSet(
+    index: number,
+    change: { mtu?: number; up?: boolean; txQueueLength?: number; gsoMaxBytes?: number; name?: string },
+  ): void;
   linkDelete(index: number): void;
   addresses(): NativeAddress[];
   addressAdd(index: number, address: Uint8Array, prefixLength: number): void;
@@ -248,6 +259,22 @@ export interface NativeTraffic {
     options: { address: Uint8Array; port: number; quietMs: number; timeoutMs: number },
     ready: (port: number) => void,
   ): UdpReceiveReport;
+  /** Flannel's udp proxy as it is (native/traffic/flannel_loop.h), until `stopDescriptor` is readable or closed. */
+  flannelLoop(
+    options: {
+      /** Local address of the socket, 4 bytes. */
+      address: Uint8Array;
+      port: number;
+      device: string;
+      ownAddress: Uint8Array;
+      mtuBytes: number;
+      /** 12 bytes each: network, mask, next hop. */
+      routes: Uint8Array;
+      stopDescriptor: number;
+    },
+    opened: (name: string, index: number) => void,
+    ready: () => void,
+  ): void;
 }
 
 export interface NativeAddon {

@@ -23,6 +23,8 @@ export interface LinkChange {
   readonly up?: boolean;
   /** Packets that wait in the device's queue. */
   readonly txQueueLength?: number;
+  /** Longest super-packet that the stack gives to the device. */
+  readonly gsoMaxBytes?: number;
   readonly name?: string;
 }
 

@@ -46,7 +46,7 @@ export class DirectoryStore implements Store {
       for (const folder of ['subnets', 'expiry', '.tmp'])
         await mkdir(join(path, folder), { recursive: true });
     } catch (cause) {
-      throw trouble(`cannot use store directory ${path}`, cause);
+      throw trouble(`cannot use store directory ${path}`, cause, 'choose another --store');
     }
     return new DirectoryStore(path);
   }
@@ -229,12 +229,11 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-function trouble(what: string, cause: unknown): TwillError {
-  const { message, errno, syscall } = cause as NodeJS.ErrnoException;
-  const hint =
-    (cause as NodeJS.ErrnoException).code === 'EACCES'
-      ? ': run as a user that may, or choose another --store'
-      : '';
+function trouble(what: string, cause: unknown, fix?: string): TwillError {
+  const { code, message, errno, syscall } = cause as NodeJS.ErrnoException;
+  const isRefused = code === 'EACCES' || code === 'EPERM';
+  const remedy = isRefused ? 'run as a user that may, or choose another --store' : fix;
+  const hint = remedy === undefined ? '' : `: ${remedy}`;
   return new TwillError('ERR_TWILL_STORE', `${what}: ${message}${hint}`, {
     ...(errno !== undefined && { errno: Math.abs(errno) }),
     ...(syscall !== undefined && { syscall }),

@@ -21,7 +21,7 @@ std::unique_ptr<Pool> NewPool(uint32_t slots) {
 }  // namespace
 
 TEST_CASE("batch: fresh packets stand at the start of their slots, empty and without a mark") {
-  auto pool = NewPool(100);
+  auto pool = NewPool(kBatchMax + 36);
   Batch batch(*pool);
   REQUIRE(batch.Grow(1000) == kBatchMax);
   for (const Packet& p : batch) {

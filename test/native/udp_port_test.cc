@@ -18,16 +18,19 @@ namespace {
 using test::Address;
 
 struct Side {
-  explicit Side(const char* address, size_t source_ports = 0, size_t packet_bytes = 2048) {
+  explicit Side(const char* address, size_t source_ports = 0, size_t packet_bytes = 65536,
+                uint32_t wanted = kAllOffloads)
+      : offloads(wanted) {
     auto opened_pool = Pool::Open(4 * kBatchMax, packet_bytes);
     REQUIRE(opened_pool.ok());
     pool = std::move(*opened_pool);
     UdpConfig config;
     config.bind_address = config.source_address = Address(address);
     config.source_ports = source_ports;
-    auto sockets = OpenUdp(config, 1);
+    auto sockets = OpenUdp(config, 1, offloads);
     if (!sockets) return;
-    port = std::make_unique<UdpPort>(std::move(sockets->receivers[0]), sockets->bank, sockets->family);
+    port =
+        std::make_unique<UdpPort>(std::move(sockets->receivers[0]), sockets->bank, sockets->family, offloads);
     sockaddr_in6 bound{};
     socklen_t len = sizeof bound;
     REQUIRE(getsockname(port->poll_fd(), reinterpret_cast<sockaddr*>(&bound), &len) == 0);
@@ -54,6 +57,7 @@ struct Side {
     return port->Recv(batch);
   }
 
+  Offloads offloads;
   std::unique_ptr<Pool> pool;
   std::unique_ptr<UdpPort> port;
   Endpoint endpoint;
@@ -79,7 +83,8 @@ bool HasIpv6() {
 }  // namespace
 
 TEST_CASE("udp port: a datagram longer than the buffer is marked, its neighbours are not") {
-  Side a("127.0.0.1"), b("127.0.0.1", 0, 100);
+  // Without UDP_GRO: an engine's buffers hold the longest that it makes.
+  Side a("127.0.0.1"), b("127.0.0.1", 0, 100, kAllOffloads & ~OffloadBit(Offload::kUdpGro));
   Batch out(*a.pool), in(*b.pool);
   a.Add(out, b.endpoint, test::Bytes(100, 1));
   a.Add(out, b.endpoint, test::Bytes(101, 2));
@@ -214,7 +219,7 @@ TEST_CASE("udp port: receiving takes what there is room for, and gives back what
     Batch in(*b.pool);
     REQUIRE(b.Receive(in) > 0);
     CHECK(in.size() <= kBatchMax);
-    CHECK(b.pool->free() == b.pool->slots() - in.size());
+    CHECK(b.pool->free() >= b.pool->slots() - in.size());
     got += in.size();
   }
   CHECK(got == 100);
@@ -227,7 +232,8 @@ TEST_CASE("udp port: receiving takes what there is room for, and gives back what
 TEST_CASE("udp port: an address that is not ours, or a port in use, is an error that says which") {
   UdpConfig config;
   config.bind_address = config.source_address = Address("192.0.2.77");
-  auto foreign = OpenUdp(config, 1);
+  Offloads offloads(kAllOffloads);
+  auto foreign = OpenUdp(config, 1, offloads);
   REQUIRE_FALSE(foreign.ok());
   CHECK(std::string(foreign.error().code) == "ERR_TWILL_SOCKET");
   CHECK(foreign.error().message.find("192.0.2.77") != std::string::npos);
@@ -235,7 +241,7 @@ TEST_CASE("udp port: an address that is not ours, or a port in use, is an error 
   config.bind_address = config.source_address = holder.endpoint.address;
   config.port = holder.endpoint.port;
   for (size_t workers : {1, 2}) {
-    auto taken = OpenUdp(config, workers);
+    auto taken = OpenUdp(config, workers, offloads);
     REQUIRE_FALSE(taken.ok());
     CHECK(taken.error().sys_errno == EADDRINUSE);
   }

@@ -3,193 +3,31 @@
  * with a limit, never fixed times.
  */
 import assert from 'node:assert/strict';
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { constants } from 'node:fs';
-import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { joinByVeth, Namespace } from '../../src/lab/namespace.js';
+import { test } from 'node:test';
+import { AgentNode, labOfTwo } from '../support/agent-node.js';
+import { base, cannotRun, pings, until } from '../support/namespaces.js';
 
-const cli = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
-const network = '10.77.0.0/16';
-
-interface Status {
-  readonly node: { readonly subnet: string; readonly device: string; readonly mtuBytes: number };
-  readonly peers: number;
-  readonly quarantined: readonly { readonly key: string; readonly reason: string }[];
-  readonly identity: { readonly encap: boolean; readonly decap: boolean };
-  readonly store: { readonly trouble: string | null };
-}
-
-class Node {
-  readonly namespace: Namespace;
-  readonly directory: string;
-  readonly store: string;
-  process: ChildProcess | undefined;
-  iface = 'eth0';
-  stderr = '';
-
-  constructor(namespace: Namespace, directory: string, store: string) {
-    this.namespace = namespace;
-    this.directory = directory;
-    this.store = store;
-  }
-
-  get socket(): string {
-    return join(this.directory, `${this.namespace.label}.sock`);
-  }
-  get subnetFile(): string {
-    return join(this.directory, `${this.namespace.label}.env`);
-  }
-
-  flags(more: readonly string[] = []): string[] {
-    const places = [
-      `--store=dir:${this.store}`,
-      `--control-socket=${this.socket}`,
-      `--subnet-file=${this.subnetFile}`,
-    ];
-    return [cli, 'run', ...places, `--iface=${this.iface}`, ...more];
-  }
-
-  run(more: readonly string[] = []): ChildProcess {
-    this.stderr = '';
-    const child = this.namespace.spawn(process.execPath, this.flags(more), {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.stderr += text;
-    });
-    this.process = child;
-    return child;
-  }
-
-  /** Runs to the end: exit code and the lines for people. */
-  async fail(more: readonly string[] = []): Promise<{ code: number | null; line: string }> {
-    const child = this.run(more);
-    const [code] = (await once(child, 'close')) as [number | null];
-    return {
-      code,
-      line: this.stderr
-        .split('\n')
-        .filter((line) => line.startsWith('twill:'))
-        .join('\n'),
-    };
-  }
-
-  /** The control socket is a file: no need to enter the namespace. */
-  async twill(...args: string[]): Promise<string> {
-    const { stdout } = await this.namespace.exec(process.execPath, [
-      cli,
-      ...args,
-      `--control-socket=${this.socket}`,
-    ]);
-    return stdout;
-  }
-
-  async status(): Promise<Status> {
-    return JSON.parse(await this.twill('status', '--json')) as Status;
-  }
-
-  async started(): Promise<Status> {
-    const ended = () => this.process?.exitCode !== null && this.process?.exitCode !== undefined;
-    await until(`agent ${this.namespace.label} answers`, async () => {
-      assert.ok(!ended(), `agent ${this.namespace.label} ended: ${this.stderr}`);
-      return this.status().then(
-        () => true,
-        () => false,
-      );
-    });
-    return this.status();
-  }
-
-  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
-    const child = this.process;
-    if (!child) return null;
-    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-    const end = once(child, 'exit');
-    child.kill(signal);
-    const [code] = (await end) as [number | null];
-    return code;
-  }
-}
-
-/** Two namespaces on one veth, one store directory. */
-async function lab(
-  t: TestContext,
-  config: object,
-): Promise<{ a: Node; b: Node; store: string; record: (key: string) => string }> {
-  const directory = await mkdtemp(join(tmpdir(), 'twill-netns-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
-  const store = join(directory, 'store');
-  await mkdir(join(store, 'subnets'), { recursive: true });
-  await writeFile(join(store, 'config'), JSON.stringify({ Network: network, ...config }));
-  const left = await Namespace.create('a');
-  t.after(() => left.close());
-  const right = await Namespace.create('b');
-  t.after(() => right.close());
-  await joinByVeth(
-    { namespace: left, device: 'eth0', addresses: ['192.0.2.1/24'] },
-    { namespace: right, device: 'eth0', addresses: ['192.0.2.2/24'] },
-  );
-  const a = new Node(left, directory, store);
-  const b = new Node(right, directory, store);
-  return { a, b, store, record: (key) => join(store, 'subnets', key) };
-}
-
-function base(subnet: string): string {
-  return subnet.split('/')[0] ?? '';
-}
-
-async function ping(from: Node, to: string, ...flags: string[]): Promise<boolean> {
-  return from.namespace.exec('ping', ['-n', '-c', '1', '-W', '1', ...flags, to]).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function until(what: string, check: () => Promise<boolean>, withinMs = 10_000): Promise<void> {
-  const endMs = Date.now() + withinMs;
-  while (!(await check())) {
-    if (Date.now() > endMs) assert.fail(`not within ${withinMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-/** The reason why these tests cannot run here, or false. */
-async function missing(): Promise<string | false> {
-  if (process.getuid?.() !== 0) return 'needs root, or a user namespace of its own';
-  for (const [path, what] of [
-    ['/dev/net/tun', 'TUN devices'],
-    ['/usr/bin/unshare', 'unshare of util-linux'],
-  ] as const) {
-    const there = await access(path, constants.F_OK).then(
-      () => true,
-      () => false,
-    );
-    if (!there) return `needs ${what} (${path})`;
-  }
-  return false;
-}
-const skip = await missing();
+const skip = await cannotRun();
 
 for (const type of ['vxlan', 'udp'] as const) {
   test(`two agents, ${type}: ping both ways, full frames, and an exact account`, {
     skip,
     timeout: 60_000,
   }, async (t) => {
-    const { a, b } = await lab(t, { Backend: { Type: type } });
+    const lab = await labOfTwo(t, { Backend: { Type: type } });
+    const [a, b] = lab.nodes;
     a.run();
     b.run();
     const [left, right] = await Promise.all([a.started(), b.started()]);
     assert.notEqual(left.node.subnet, right.node.subnet);
-    await until('a reaches b', () => ping(a, base(right.node.subnet)));
-    await until('b reaches a', () => ping(b, base(left.node.subnet)));
+    await until('a reaches b', () => pings(a.namespace, base(right.node.subnet)));
+    await until('b reaches a', () => pings(b.namespace, base(left.node.subnet)));
     const fullBytes = String(left.node.mtuBytes - 28);
     assert.ok(
-      await ping(a, base(right.node.subnet), '-M', 'do', '-s', fullBytes),
+      await pings(a.namespace, base(right.node.subnet), '-M', 'do', '-s', fullBytes),
       'a packet of exactly the MTU passes',
     );
     assert.match(
@@ -217,7 +55,8 @@ test('a lease file written by hand for a kernel vxlan peer pings both ways withi
   skip,
   timeout: 60_000,
 }, async (t) => {
-  const { a, b, record } = await lab(t, { Backend: { Type: 'vxlan' } });
+  const { nodes, record } = await labOfTwo(t, { Backend: { Type: 'vxlan' } });
+  const [a, b] = nodes;
   a.run();
   const { node } = await a.started();
   const mac = '0e:2a:00:00:00:02';
@@ -248,10 +87,10 @@ test('a lease file written by hand for a kernel vxlan peer pings both ways withi
   const backend = `"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"${mac}"}`;
   await writeFile(record('10.77.250.0-24'), `{"PublicIP":"192.0.2.2","PublicIPv6":null,${backend}}`);
   const writtenAtMs = Date.now();
-  await until('ours reaches the kernel', () => ping(a, '10.77.250.0', '-W', '0.2'), 5000);
+  await until('ours reaches the kernel', () => pings(a.namespace, '10.77.250.0', '-W', '0.2'), 5000);
   const tookMs = Date.now() - writtenAtMs;
   assert.ok(tookMs < 1000, `reachable after ${tookMs} ms`);
-  assert.ok(await ping(b, base(node.subnet)), 'the kernel reaches ours');
+  assert.ok(await pings(b.namespace, base(node.subnet)), 'the kernel reaches ours');
 
   await t.test('a leftover kernel device that holds the port is named', async () => {
     const { code, line } = await b.fail();
@@ -264,12 +103,13 @@ test('junk, broken JSON and a second claim are quarantined by name; other peers 
   skip,
   timeout: 60_000,
 }, async (t) => {
-  const { a, b, store, record } = await lab(t, { Backend: { Type: 'vxlan' } });
+  const { nodes, store, record } = await labOfTwo(t, { Backend: { Type: 'vxlan' } });
+  const [a, b] = nodes;
   a.run();
   b.run();
   const [, right] = await Promise.all([a.started(), b.started()]);
   const target = base(right.node.subnet);
-  await until('a reaches b', () => ping(a, target));
+  await until('a reaches b', () => pings(a.namespace, target));
   await mkdir(record('10.77.244.0-24'));
   await writeFile(record('junk'), 'x');
   await writeFile(record('10.77.240.0-24'), '{"PublicIP":');
@@ -295,8 +135,8 @@ test('junk, broken JSON and a second claim are quarantined by name; other peers 
   const text = await a.twill('status');
   for (const key of bad) assert.ok(text.includes(`  ${key}: `), `${key} is shown to people`);
   assert.equal((await a.status()).peers, 2);
-  assert.ok(await ping(a, target));
-  assert.ok(await ping(b, base((await a.status()).node.subnet)));
+  assert.ok(await pings(a.namespace, target));
+  assert.ok(await pings(b.namespace, base((await a.status()).node.subnet)));
   assert.deepEqual(
     (await readdir(join(store, 'subnets'))).filter((name) => name === 'junk'),
     ['junk'],
@@ -308,7 +148,8 @@ test('a restart keeps subnet and MAC; a lease taken by another node ends the age
   skip,
   timeout: 60_000,
 }, async (t) => {
-  const { a, record } = await lab(t, { Backend: { Type: 'vxlan' } });
+  const { nodes, record, writeRecord } = await labOfTwo(t, { Backend: { Type: 'vxlan' } });
+  const [a] = nodes;
   a.run();
   const first = await a.started();
   const path = record(first.node.subnet.replace('/', '-'));
@@ -319,8 +160,9 @@ test('a restart keeps subnet and MAC; a lease taken by another node ends the age
   const second = await a.started();
   assert.deepEqual([second.node.subnet, await macOf()], [first.node.subnet, mac]);
   const end = once(child, 'close');
-  await writeFile(
-    path,
+  // Moved into place: what it reads half-written the agent takes for damage, and mends.
+  await writeRecord(
+    first.node.subnet.replace('/', '-'),
     '{"PublicIP":"192.0.2.77","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:77"}}',
   );
   const [code] = (await end) as [number | null];
@@ -329,10 +171,11 @@ test('a restart keeps subnet and MAC; a lease taken by another node ends the age
 });
 
 test('two agents on one host: the second says why it cannot', { skip, timeout: 60_000 }, async (t) => {
-  const { a } = await lab(t, { Backend: { Type: 'vxlan' } });
+  const { nodes } = await labOfTwo(t, { Backend: { Type: 'vxlan' } });
+  const [a] = nodes;
   a.run();
   await a.started();
-  const second = new Node(a.namespace, a.directory, a.store);
+  const second = new AgentNode(a.namespace, a.directory, a.store);
   const sameSocket = await second.fail();
   assert.equal(sameSocket.code, 1);
   assert.match(sameSocket.line, /^twill: [^\n]*a\.sock[^\n]*$/);

@@ -1,7 +1,10 @@
 // One node of a test: opens an engine in the network namespace it is started in, configures its device with iproute2,
 // prints one JSON line when it forwards, answers each line on stdin with the statistics, ends when stdin ends.
 import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { OFFLOADS, type OffloadName } from '../../src/config/offload.js';
+import { hostPrefix, packPrefixes } from '../../src/dataplane/prefixes.js';
 import { loadNative } from '../../src/native/binding.js';
 import { guard } from '../../src/native/errors.js';
 import { IpAddress } from '../../src/net/ip.js';
@@ -11,30 +14,22 @@ import { Prefix } from '../../src/net/prefix.js';
 export interface EngineNodeOptions {
   readonly encap: 'udp' | 'vxlan';
   readonly port: number;
-  readonly network: string;
-  readonly subnet: string;
+  readonly networks: readonly string[];
+  /** One a family at most. */
+  readonly subnets: readonly string[];
   readonly local: string;
   readonly mac: string;
   readonly device: string;
+  /** Largest inner packet. */
   readonly mtuBytes: number;
+  /** Where it is to differ from that. */
+  readonly deviceMtuBytes?: number;
   readonly workers: number;
+  readonly offload?: readonly OffloadName[];
   readonly peers: readonly { readonly subnet: string; readonly endpoint: string; readonly mac: string }[];
 }
 
 const OP_BYTES = 48;
-
-function pack(prefix: Prefix): Uint8Array {
-  const out = new Uint8Array(18);
-  out[0] = prefix.family;
-  out[1] = prefix.length;
-  out.set(prefix.address.bytes(), 2);
-  return out;
-}
-
-function host(text: string): Prefix {
-  const address = IpAddress.parse(text);
-  return Prefix.of(address, address.family === 4 ? 32 : 128);
-}
 
 function setOps(options: EngineNodeOptions): Uint8Array {
   const ops = new Uint8Array(OP_BYTES * options.peers.length);
@@ -53,8 +48,8 @@ function setOps(options: EngineNodeOptions): Uint8Array {
 }
 
 const options = JSON.parse(process.argv[2] ?? '{}') as EngineNodeOptions;
-const subnet = Prefix.parse(options.subnet);
-const base = host(subnet.address.toString());
+const subnets = options.subnets.map((text) => Prefix.parse(text));
+const bases = subnets.map(({ address }) => hostPrefix(address));
 const local = IpAddress.parse(options.local);
 const engine = guard(() =>
   loadNative().openEngine({
@@ -62,9 +57,9 @@ const engine = guard(() =>
     port: options.port,
     vni: 1,
     mac: MacAddress.parse(options.mac).bytes(),
-    ownSubnets: pack(subnet),
-    ownAddresses: pack(host(options.local)),
-    icmpSources: pack(base),
+    ownSubnets: packPrefixes(subnets),
+    ownAddresses: packPrefixes([hostPrefix(local)]),
+    icmpSources: packPrefixes(bases),
     innerMtu: options.mtuBytes,
     sourceCheck: true,
     overlay: { kind: 'tun', name: options.device, persist: false },
@@ -79,13 +74,27 @@ const engine = guard(() =>
     ],
     workers: options.workers,
     poolSlots: 1024,
+    offload: options.offload ?? OFFLOADS,
+    workerCpus: [],
   }),
 );
 const device = engine.deviceName;
+// Our ICMP errors come from the device's own address.
+writeFileSync(`/proc/sys/net/ipv4/conf/${device}/accept_local`, '1');
 const ip = (...args: string[]) => execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] });
-ip('link', 'set', device, 'mtu', String(options.mtuBytes), 'up');
-ip('address', 'add', base.toString(), 'dev', device);
-ip('route', 'add', options.network, 'dev', device);
+ip(
+  'link',
+  'set',
+  device,
+  'mtu',
+  String(options.deviceMtuBytes ?? options.mtuBytes),
+  'txqueuelen',
+  '4000',
+  'up',
+);
+for (const address of bases)
+  ip('address', 'add', address.toString(), 'dev', device, ...(address.family === 6 ? ['nodad'] : []));
+for (const network of options.networks) ip('route', 'add', network, 'dev', device);
 engine.publish(setOps(options));
 console.log(JSON.stringify({ device }));
 

@@ -1,5 +1,6 @@
 /** Packets to test with. */
 import { IpAddress } from '../../src/net/ip.js';
+import { MacAddress } from '../../src/net/mac.js';
 import { internetChecksum } from '../../src/wire/checksum.js';
 import { type InnerPacket, parseInner } from '../../src/wire/ip.js';
 
@@ -50,4 +51,50 @@ export function parsed(bytes: Uint8Array): InnerPacket {
   const inner = parseInner(bytes);
   if ('drop' in inner) throw new Error(`${inner.drop}: ${Buffer.from(bytes).toString('hex')}`);
   return inner;
+}
+
+/** A whole UDP datagram in an IP packet, checksum included. */
+export function udpPacket(
+  shape: Omit<PacketShape, 'payload' | 'protocol'> & {
+    readonly port: number;
+    readonly text: string;
+  },
+): Uint8Array {
+  const data = Buffer.from(shape.text);
+  const udp = Buffer.alloc(8 + data.length);
+  udp.writeUInt16BE(1000, 0);
+  udp.writeUInt16BE(shape.port, 2);
+  udp.writeUInt16BE(udp.length, 4);
+  udp.set(data, 8);
+  const pseudo = Buffer.concat([
+    ...[shape.source, shape.destination].map((text) => IpAddress.parse(text).bytes()),
+    Buffer.from([0, 17, udp.length >> 8, udp.length & 0xff]),
+  ]);
+  udp.writeUInt16BE(internetChecksum(Buffer.concat([pseudo, udp])) || 0xffff, 6);
+  return ipPacket({ ...shape, payload: udp });
+}
+
+export interface VxlanShape {
+  readonly inner: Uint8Array;
+  readonly destinationMac: string;
+  readonly sourceMac: string;
+  readonly vni?: number;
+  readonly etherType?: number;
+}
+
+/** The payload of a VXLAN datagram. */
+export function vxlanPayload({
+  inner,
+  destinationMac,
+  sourceMac,
+  vni = 1,
+  etherType,
+}: VxlanShape): Uint8Array {
+  const header = Buffer.alloc(8 + 14);
+  header[0] = 0x08;
+  header.writeUIntBE(vni, 4, 3);
+  header.set(MacAddress.parse(destinationMac).bytes(), 8);
+  header.set(MacAddress.parse(sourceMac).bytes(), 14);
+  header.writeUInt16BE(etherType ?? ((inner[0] ?? 0) >> 4 === 6 ? 0x86dd : 0x0800), 20);
+  return Buffer.concat([header, inner]);
 }

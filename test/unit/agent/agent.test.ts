@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -20,6 +20,7 @@ const hostNetlink: HostNetlink = {
   addresses: () => [{ index: 2, address: IpAddress.parse('192.0.2.1'), length: 24, scope: 0, flags: 0x80 }],
   routes: () => [],
   routeGet: () => assert.fail('not asked'),
+  watch: () => ({ stop() {} }),
 };
 const peerLease =
   '{"PublicIP":"192.0.2.2","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:02"}}';
@@ -132,7 +133,9 @@ describe('an agent over a directory store', () => {
   test('ends when another node holds its lease', async () => {
     const agent = await start();
     const key = `${opened?.subnets.v4?.address}-24`;
-    await writeFile(record(key), peerLease);
+    // Moved into place: what it reads half-written the agent takes for damage, and mends.
+    await writeFile(record('.new'), peerLease);
+    await rename(record('.new'), record(key));
     await assert.rejects(agent.finished, (error) => (error as TwillError).code === 'ERR_TWILL_LEASE_LOST');
     assert.equal(plane.isClosed, true);
     await assert.rejects(

@@ -1,7 +1,7 @@
 /** A clock that moves only when told, a store in memory that lives by it, and a plane that remembers. */
 import type { Clock } from '../../../src/agent/clock.js';
 import type { Peer } from '../../../src/backend/backend.js';
-import type { Plane, PlaneStats, PlaneTrace } from '../../../src/dataplane/plane.js';
+import type { DeviceState, Plane, PlaneStats, PlaneTrace } from '../../../src/dataplane/plane.js';
 import type { IpAddress } from '../../../src/net/ip.js';
 import type { Logger } from '../../../src/observe/log.js';
 import type { PutOptions, Store, StoreRecord, StoreSnapshot } from '../../../src/store/store.js';
@@ -151,6 +151,10 @@ export class MemoryStore implements Store {
 export class FakePlane implements Plane {
   readonly deviceName: string = 'flannel.1';
   readonly mtuBytes: number = 1450;
+  deviceIndex = 7;
+  /** What the next looks at the device find; an error is thrown. */
+  readonly states: (DeviceState | Error)[] = [];
+  looks = 0;
   wanted: readonly Peer[] = [];
   generation = 0;
   isClosed = false;
@@ -172,6 +176,8 @@ export class FakePlane implements Plane {
     return {
       ...{ encap: direction, decap: { ...direction, received: 8 }, icmpSent: 2, icmpSuppressed: 1 },
       ...{ generation: this.generation, peers: this.wanted.length, workers: 1, poolFree: 4, poolSlots: 8 },
+      offloads: { 'tun-tso': { wanted: true, active: true, refused: 0 } },
+      checksum: 'scalar',
     };
   }
 
@@ -179,6 +185,13 @@ export class FakePlane implements Plane {
     const peer = this.wanted.find(({ subnet }) => subnet.contains(destination));
     if (!peer) return { drop: 'no_route', mtuBytes: this.mtuBytes };
     return { drop: null, endpoint: peer.endpoint, header: new Uint8Array(22), mtuBytes: this.mtuBytes };
+  }
+
+  reconcile(): DeviceState {
+    this.looks += 1;
+    const state = this.states.shift() ?? { mended: [], trouble: null };
+    if (state instanceof Error) throw state;
+    return state;
   }
 
   close(): void {

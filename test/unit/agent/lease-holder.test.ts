@@ -207,12 +207,25 @@ describe('keeping a lease', () => {
   });
 
   test('a lease that was damaged is mended', async () => {
-    const { keep, store, stopping } = world();
+    const { keep, store, clock, stopping } = world();
     const { observe } = await keep();
     store.put('10.5.1.0-24', '{"PublicIP":', dayMs);
     await observe();
+    assert.equal(store.records.get('10.5.1.0-24')?.value, '{"PublicIP":', 'its writer may be at work');
+    await clock.advance(1000);
     assert.equal(store.records.get('10.5.1.0-24')?.value, leaseValue('192.0.2.1'));
     stopping.abort();
+  });
+
+  test('one that another node is in the middle of writing is left to it', async () => {
+    const { keep, store, clock } = world();
+    const { observe, end } = await keep();
+    store.put('10.5.1.0-24', '', dayMs);
+    await observe();
+    store.put('10.5.1.0-24', leaseValue('192.0.2.66'), dayMs);
+    await clock.advance(1000);
+    assert.equal((end.error as TwillError | undefined)?.code, 'ERR_TWILL_LEASE_LOST');
+    assert.equal(store.records.get('10.5.1.0-24')?.value, leaseValue('192.0.2.66'));
   });
 
   test('a lease in the hands of another node is lost, and never fought for', async () => {

@@ -134,4 +134,10 @@ describe('choice of the underlay interface', () => {
     refused({ families: [4, 6] }, split, /IPv4 default route leads to eth0, that of IPv6 to eth1/);
     refused({ iface: ['eth0'] }, { ...host, links: [{ index: 2, name: 'eth0', mtu: 0 }] }, /no MTU/);
   });
+
+  test('an IPv6 link-local address is nobody’s endpoint', () => {
+    const narrow = { ...host, addresses: [address(4, '203.0.113.4'), address(4, 'fe80::4')] };
+    refused({ iface: ['dummy0'], families: [4, 6] }, narrow, /^interface dummy0 has no usable IPv6 address/);
+    assert.equal(choose({ iface: ['dummy0'] }, narrow).v4, '203.0.113.4');
+  });
 });

@@ -30,6 +30,12 @@ const status = {
   },
   identity: { encap: true, decap: false },
   ...{ pool: { free: 4000, slots: 4096 }, workers: 1, uptimeSeconds: 3700 },
+  offloads: {
+    'tun-tso': { wanted: true, active: true, refused: 0 },
+    'udp-gso': { wanted: true, active: false, refused: 2 },
+    'udp-gro': { wanted: false, active: false, refused: 0 },
+  },
+  checksum: 'avx2',
 };
 
 describe('what people see', () => {
@@ -44,6 +50,7 @@ describe('what people see', () => {
       'store    directory /var/lib/twill: well, last read 3 s ago',
       'peers    3, generation 5',
       'workers  1, pool 4000 of 4096 free',
+      'offload  tun-tso, udp-gso refused 2 times; checksums avx2',
       'icmp     1 sent, 0 suppressed',
       '',
       'packets  received           delivered           dropped  all accounted for',

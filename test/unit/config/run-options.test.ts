@@ -14,6 +14,13 @@ test("flannel's defaults", () => {
   );
 });
 
+test('processors for the workers', () => {
+  assert.deepEqual(runOptions([], {}).workerCpus, []);
+  assert.deepEqual(runOptions(['--worker-cpus=0,12'], {}).workerCpus, [0, 12]);
+  for (const wrong of ['a', '0,', '-1', '0 1'])
+    assert.throws(() => runOptions([`--worker-cpus=${wrong}`], {}), /--worker-cpus=.* is wrong: write/);
+});
+
 test('one dash or two, value behind "=" or next; lists collect; switches stand alone', () => {
   const options = runOptions(
     [

@@ -1,7 +1,7 @@
 /** The library's face over user ports: no privilege, real engine. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import {
   Dataplane,
@@ -136,6 +136,22 @@ test('bytes of a pool stay readable after the dataplane has gone', async () => {
   assert.equal(bytes.toString(), 'knot');
 });
 
+test('peers change any number of times between steps, and after a close amid traffic', async () => {
+  // Each waited for ever for a worker that would never let go of the table it had used last.
+  const stepped = await Dataplane.open(options(0, { workers: 0 }));
+  stepped.setPeers([peer(1)]);
+  stepped.overlay?.write(fromAtoB);
+  assert.equal(stepped.step(), 1);
+  for (let port = 1; port <= 4; port++) stepped.setPeers([peer(1, '192.0.2.2', port)]);
+  await stepped.close();
+
+  const busy = await Dataplane.open(options(0));
+  busy.setPeers([peer(1)]);
+  while (busy.overlay?.write(fromAtoB));
+  await busy.close();
+  for (let port = 1; port <= 4; port++) busy.setPeers([peer(1, '192.0.2.2', port)]);
+});
+
 test('use after close harms nothing; close twice is once', async () => {
   const a = await Dataplane.open(options(0));
   a.setPeers([peer(1)]);
@@ -157,6 +173,7 @@ test('wrong options are named', async () => {
     [{ port: 0 }, /port is 0/],
     [{ workers: 1.5 }, /workers is 1\.5/],
     [{ mtuBytes: 10 }, /mtuBytes is 10/],
+    [{ workerCpus: [1023] }, /cannot bind a worker to processor 1023/],
     [{ underlay: { kind: 'udp', addresses: [] } }, /at least one address/],
   ];
   for (const [more, message] of wrong)
@@ -167,6 +184,16 @@ test('wrong options are named', async () => {
     Dataplane.open(options(0, { underlay: { kind: 'udp', addresses: ['192.0.2.200'] } })),
     { code: 'ERR_TWILL_SOCKET', message: /192\.0\.2\.200|address/ },
   );
+});
+
+test('workers stay on the processors that they are given', async () => {
+  const plane = await Dataplane.open(options(0, { workers: 2, workerCpus: [0] }));
+  const allowed = readdirSync('/proc/self/task')
+    .map((task) => readFileSync(`/proc/self/task/${task}/status`, 'utf8'))
+    .filter((status) => /^Name:\ttwill-\d/m.test(status))
+    .map((status) => /^Cpus_allowed_list:\t(.*)$/m.exec(status)?.[1]);
+  await plane.close();
+  assert.deepEqual(allowed, ['0', '0']);
 });
 
 test('trace, peers and generation: what a packet would meet', async () => {

@@ -131,6 +131,15 @@ const rivals: [string, LeaseRecord, LeaseRecord, RegExp][] = [
     record('10.5.3.0-24', { order: 2, mac: mac.toUpperCase() }),
     /VtepMAC 02:00:00:00:00:0a is that/,
   ],
+  [
+    'the MAC, one of them in a field written as Go also reads it',
+    record('10.5.2.0-24', { order: 1, mac }),
+    record('10.5.3.0-24', {
+      order: 2,
+      value: `{"PublicIP":"192.0.2.3","BackendType":"vxlan","backenddata":{"vtepmac":"${mac}"}}`,
+    }),
+    /VtepMAC 02:00:00:00:00:0a is that/,
+  ],
 ];
 for (const [name, older, newer, why] of rivals) {
   test(`two claim ${name}: the older wins, in either order of listing; the one in force wins over both`, () => {

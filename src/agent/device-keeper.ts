@@ -1,0 +1,104 @@
+/**
+ * Keeps the device as it should be. The kernel tells of changes (netlink); each leads to one look by the plane, which puts
+ * right what it can. No event is trusted to say what changed, and a look now and then makes up for events that were lost.
+ */
+import type { Plane } from '../dataplane/plane.js';
+import type { Netlink, NetlinkEvent } from '../native/netlink.js';
+import type { Logger } from '../observe/log.js';
+import type { Clock } from './clock.js';
+
+export interface DeviceKeeperParts {
+  readonly plane: Plane;
+  readonly netlink: Pick<Netlink, 'watch'>;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Words for an error of the plane that name the culprit. */
+  readonly explain: (error: unknown) => unknown;
+}
+
+/** Changes come in bursts: a device that goes takes addresses and routes with it. */
+const SETTLE_MS = 20;
+/** After mending: somebody who keeps changing it back must not keep us busy. */
+const PAUSE_MS = 500;
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 5000;
+const LOOK_AGAIN_MS = 30_000;
+
+export class DeviceKeeper {
+  readonly #parts: DeviceKeeperParts;
+  #trouble: string | null = null;
+  #failures = 0;
+
+  constructor(parts: DeviceKeeperParts) {
+    this.#parts = parts;
+  }
+
+  /** Why no packet can pass now, in words that follow the device's name. */
+  get trouble(): string | null {
+    return this.#trouble;
+  }
+
+  /** Until `signal` aborts. */
+  async keep(signal: AbortSignal): Promise<void> {
+    const { plane, netlink, clock } = this.#parts;
+    // What happened between the opening of the plane and the start of the watch counts too.
+    let isChanged = true;
+    let wake = () => {};
+    const isOurs = ({ kind, index }: NetlinkEvent) => {
+      if (kind === 'lost' || index === plane.deviceIndex) return true;
+      // What is in our way may be another device.
+      return this.#failures > 0 && kind === 'link';
+    };
+    const watch = netlink.watch((events) => {
+      if (!events.some(isOurs)) return;
+      isChanged = true;
+      wake();
+    });
+    try {
+      while (!signal.aborted) {
+        if (!isChanged) {
+          const changed = new AbortController();
+          wake = () => changed.abort();
+          const waitMs = this.#failures > 0 ? this.#retryMs() : LOOK_AGAIN_MS;
+          await clock.sleep(waitMs, AbortSignal.any([signal, changed.signal]));
+        }
+        if (isChanged) await clock.sleep(SETTLE_MS, signal);
+        if (signal.aborted) return;
+        isChanged = false;
+        if (this.#look()) await clock.sleep(PAUSE_MS, signal);
+      }
+    } finally {
+      watch.stop();
+    }
+  }
+
+  /** Whether something had to be put right. */
+  #look(): boolean {
+    const { plane, logger, explain } = this.#parts;
+    const device = plane.deviceName;
+    try {
+      const { mended, trouble } = plane.reconcile();
+      this.#failures = 0;
+      for (const what of mended) logger.warn({ device }, `device ${device}: ${what}`);
+      this.#note(trouble);
+      return mended.length > 0;
+    } catch (error) {
+      this.#failures += 1;
+      this.#note(`it cannot be put right: ${(explain(error) as Error).message}`);
+      return false;
+    }
+  }
+
+  #note(trouble: string | null): void {
+    if (trouble === this.#trouble) return;
+    this.#trouble = trouble;
+    const { plane, logger } = this.#parts;
+    const device = plane.deviceName;
+    if (trouble === null) logger.info({ device }, `device ${device} carries packets again`);
+    else logger.error({ device }, `device ${device}: no packet can pass: ${trouble}`);
+  }
+
+  #retryMs(): number {
+    return Math.min(FIRST_RETRY_MS * 2 ** (this.#failures - 1), LONGEST_RETRY_MS);
+  }
+}
