@@ -1,7 +1,7 @@
 {
-  # `native_tests=1` (set by native/build.mjs --tests) adds the C++ test program. The Debug configuration is the
-  # sanitized twin: address and undefined-behaviour checks, any report ends the process. `native_bench=1` (--bench) adds
-  # the native loops of the benchmark.
+  # `native_tests=1` (set by native/build.mjs --tests) adds the C++ test program, `native_bench=1` (--bench)
+  # the native loops of the benchmark. Two configurations are sanitized twins: Debug checks addresses and undefined
+  # behaviour, any report ends the process; Thread looks for data races.
   'variables': { 'native_tests%': 0, 'native_bench%': 0 },
   'target_defaults': {
     'include_dirs': ['native'],
@@ -17,6 +17,11 @@
         'cflags!': ['-O0'],
         'cflags': ['-O1', '-g', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
         'ldflags': ['-fsanitize=address,undefined'],
+      },
+      'Thread': {
+        # The other builds warn; here GCC misjudges std::vector, and TSan the fences between atomics of the counters.
+        'cflags': ['-w', '-O1', '-g', '-fno-omit-frame-pointer', '-fsanitize=thread'],
+        'ldflags': ['-fsanitize=thread'],
       },
     },
   },

@@ -1,6 +1,7 @@
-// Builds the addon with node-gyp: `node native/build.mjs [--tests] [--bench] [--sanitize]`.
-// --tests also builds the C++ test program, --bench the native loops of the benchmark; --sanitize builds both with address and undefined-behaviour checks
-// into build/Debug, beside the ordinary build/Release.
+// Builds the addon with node-gyp: `node native/build.mjs [--tests] [--bench] [--sanitize | --sanitize-threads]`.
+// --tests also builds the C++ test program, --bench the native loops of the benchmark; --sanitize builds all with
+// address and undefined-behaviour checks into build/Debug, beside the ordinary build/Release; --sanitize-threads builds
+// the test program alone with checks for data races into build/Thread.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -16,23 +17,19 @@ const gyp = createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js');
 const prefix = join(dirname(process.execPath), '..');
 const headers = existsSync(join(prefix, 'include/node/node_api.h')) ? [`--nodedir=${prefix}`] : [];
 
-function run(...args) {
+function run(command, ...args) {
   const env = { ...process.env };
   delete env['MAKEFLAGS'];
-  const done = spawnSync(process.execPath, [gyp, ...headers, '--loglevel=warn', ...args], {
-    cwd: root,
-    env,
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
-  });
+  const done = spawnSync(command, args, { cwd: root, env, encoding: 'utf8', maxBuffer: 1 << 28 });
   if (done.status === 0) return;
   process.stderr.write(done.stdout ?? '');
   process.stderr.write(done.stderr ?? '');
   process.stderr.write(
-    `native build failed: node-gyp ${args.join(' ')} (needs a C++20 compiler, make and python3)\n`,
+    `native build failed: ${command} ${args.join(' ')} (needs a C++20 compiler, make and python3)\n`,
   );
   process.exit(1);
 }
+const nodeGyp = (...args) => run(process.execPath, gyp, ...headers, '--loglevel=warn', ...args);
 
 // gyp lists the sources when it configures: do that again when a file came or went, or a setting changed.
 function sources(folder) {
@@ -52,14 +49,14 @@ const wanted = {
   files: ['native', 'test/native', 'bench'].flatMap((folder) => sources(join(root, folder))).sort(),
 };
 if (JSON.stringify(before) !== JSON.stringify(wanted)) {
-  run(
-    ...[
-      'configure',
-      '--',
-      `-Dnative_tests=${wanted.tests ? 1 : 0}`,
-      `-Dnative_bench=${wanted.bench ? 1 : 0}`,
-    ],
-  );
+  const flag = (on) => (on ? 1 : 0);
+  nodeGyp('configure', '--', `-Dnative_tests=${flag(wanted.tests)}`, `-Dnative_bench=${flag(wanted.bench)}`);
   writeFileSync(stamp, JSON.stringify(wanted));
 }
-run('build', sanitize ? '--debug' : '--release', `--jobs=${availableParallelism()}`);
+const jobs = availableParallelism();
+if (process.argv.includes('--sanitize-threads')) {
+  // node-gyp knows only two configurations; the makefile that it wrote knows all.
+  run('make', '-C', 'build', 'BUILDTYPE=Thread', `-j${jobs}`, 'twill_native_tests');
+} else {
+  nodeGyp('build', sanitize ? '--debug' : '--release', `--jobs=${jobs}`);
+}

@@ -1,15 +1,21 @@
 /**
  * `npm test`: installs the Debian packages that the tests need (as root on Debian), runs the C++ tests and then every
- * compiled test. `--sanitize` runs the C++ tests built with address and undefined-behaviour checks.
+ * compiled test.
+ *
+ * `--sanitize` runs the C++ tests, and the tests of the addon in Node, built with address and undefined-behaviour checks,
+ * and then what `--sanitize-threads` runs alone: the C++ tests that have threads, built to look for data races.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const compiled = dirname(fileURLToPath(import.meta.url));
 const root = join(compiled, '../..');
 const sanitize = process.argv.includes('--sanitize');
+const sanitizeThreads = process.argv.includes('--sanitize-threads');
+/** Folders whose tests drive the addon hard and need no privilege. */
+const ADDON_TESTS = ['pair/', 'golden/', 'unit/dataplane/'];
 
 function run(command: string, args: string[], env: Record<string, string> = {}): void {
   const done = spawnSync(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } });
@@ -54,12 +60,62 @@ function testFiles(): string[] {
     .map((name) => relative(root, join(compiled, name)));
 }
 
-installPackages();
-run(process.execPath, ['native/build.mjs', '--tests', '--bench', ...(sanitize ? ['--sanitize'] : [])]);
-const programs = join(root, 'build', sanitize ? 'Debug' : 'Release');
-run(join(programs, 'twill_native_tests'), []);
-// The benchmark's native loops do what they say, and under the sanitizers too.
-run(join(programs, 'twill_bench'), ['--once']);
+function build(...args: string[]): void {
+  run(process.execPath, ['native/build.mjs', '--tests', ...args]);
+}
+
+function runProgram(configuration: 'Release' | 'Debug' | 'Thread', name: string, ...args: string[]): void {
+  run(join(root, 'build', configuration, name), args);
+}
+
 // A test that hangs fails; none needs so long.
-if (!sanitize)
-  run(process.execPath, ['--test', '--test-concurrency=1', '--test-timeout=300000', ...testFiles()]);
+function runNodeTests(files: string[], env: Record<string, string> = {}): void {
+  run(process.execPath, ['--test', '--test-concurrency=1', '--test-timeout=300000', ...files], env);
+}
+
+/**
+ * Lets Node load the sanitized addon instead of the ordinary one. The sanitizer's library has to come into the process
+ * before all others. Every process sees for itself that it got what is wanted here: support/sanitized-addon.ts.
+ */
+function sanitizedEnvironment(): Record<string, string> {
+  const compiler = process.env['CXX'] ?? 'g++';
+  const asan =
+    spawnSync(compiler, ['-print-file-name=libasan.so'], { encoding: 'utf8' }).stdout?.trim() ?? '';
+  if (!asan.startsWith('/')) {
+    console.error(`${compiler} has no libasan.so: the sanitized addon cannot be loaded`);
+    process.exit(1);
+  }
+  // node-gyp-build looks for build/Release below the folder that this variable names.
+  const folder = join(root, 'build/sanitized');
+  mkdirSync(join(folder, 'build'), { recursive: true });
+  const release = join(folder, 'build/Release');
+  if (!existsSync(release)) symlinkSync('../../Debug', release);
+  return {
+    TWILL_PREBUILD: folder,
+    LD_PRELOAD: asan,
+    // V8 keeps what it allocates: leaks cannot be told.
+    ASAN_OPTIONS: 'detect_leaks=0',
+    UBSAN_OPTIONS: 'print_stacktrace=1',
+    NODE_OPTIONS: `--import=${join(compiled, 'support/sanitized-addon.js')}`,
+  };
+}
+
+installPackages();
+if (sanitize) {
+  build('--bench', '--sanitize');
+  runProgram('Debug', 'twill_native_tests');
+  runProgram('Debug', 'twill_bench', '--once');
+  const files = testFiles().filter((name) => ADDON_TESTS.some((folder) => name.includes(`/test/${folder}`)));
+  runNodeTests(files, sanitizedEnvironment());
+}
+if (sanitize || sanitizeThreads) {
+  build('--sanitize-threads');
+  runProgram('Thread', 'twill_native_tests', '--test-suite=threads');
+}
+if (!sanitize && !sanitizeThreads) {
+  build('--bench');
+  runProgram('Release', 'twill_native_tests');
+  // The benchmark's native loops do what they say, and under the sanitizers too.
+  runProgram('Release', 'twill_bench', '--once');
+  runNodeTests(testFiles());
+}

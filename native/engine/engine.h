@@ -1,5 +1,6 @@
 // One overlay dataplane: its pool, peer table, ports and workers. A process may
-// hold several; nothing here is shared between them.
+// hold several; nothing here is shared between them. Calls of one engine come from
+// one thread at a time; its workers run beside. Channels and pool take any thread.
 #pragma once
 
 #include <functional>

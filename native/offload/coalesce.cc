@@ -115,7 +115,7 @@ bool SameTcp(const uint8_t* first, const uint8_t* next, size_t header_bytes) {
 
 bool Coalescer::Join(const Batch& batch, Group& group, const Candidate& c, uint8_t index) {
   const uint8_t* first = batch[group.first].data;
-  if (!group.open || group.protocol != c.protocol || group.family != (c.four ? 4 : 6)) return false;
+  if (!group.open) return false;
   if (group.header_bytes != c.headers || c.payload > group.segment_bytes) return false;
   if (group.header_bytes + group.payload_bytes + c.payload > kLongestPacket) return false;
   if (!SameIp(first, batch[group.last].data, c.data, c.four, group.count)) return false;
@@ -169,7 +169,9 @@ std::span<const Coalescer::Group> Coalescer::Run(const Batch& batch, Limits limi
       bool wanted = c.protocol == kProtocolTcp ? limits.tcp : limits.udp;
       if (c.joinable && wanted && flows_[slot] != kNobody) {
         Group& group = groups_[flows_[slot]];
-        if (c.SameFlow(batch[group.first].data) && Join(batch, group, c, index)) continue;
+        // A packet of another kind under the same hash may be too short to be compared.
+        bool same_kind = group.protocol == c.protocol && group.family == (c.four ? 4 : 6);
+        if (same_kind && c.SameFlow(batch[group.first].data) && Join(batch, group, c, index)) continue;
       }
     }
     Group& group = groups_[group_count_];

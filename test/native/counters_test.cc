@@ -10,7 +10,8 @@
 
 namespace twill {
 
-TEST_CASE("counters: received = delivered + sum of drops, for two readers at every moment") {
+TEST_CASE("counters: received = delivered + sum of drops, for two readers at every moment" *
+          doctest::test_suite("threads")) {
   TWILL_RANDOM(random);
   auto counters = std::make_unique<Counters>();
   std::atomic<bool> done{false};

@@ -63,7 +63,8 @@ bool IsWhole(const PeerTable& table) {
 
 }  // namespace
 
-TEST_CASE("mailbox: two readers see every table before or after a change set, never half") {
+TEST_CASE("mailbox: two readers see every table before or after a change set, never half" *
+          doctest::test_suite("threads")) {
   TWILL_RANDOM(random);
   Mailbox mailbox(random(), 2);
   std::atomic<bool> done{false};

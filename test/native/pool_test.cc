@@ -84,7 +84,7 @@ TEST_CASE("pool: a size that no memory can hold is an error") {
   CHECK(std::string(pool.error().code) == "ERR_TWILL_POOL");
 }
 
-TEST_CASE("pool: threads that take and give at once never share a slot") {
+TEST_CASE("pool: threads that take and give at once never share a slot" * doctest::test_suite("threads")) {
   auto pool = NewPool(96, 64);
   std::atomic<size_t> wrong{0};
   auto work = [&](uint8_t mark) {

@@ -108,7 +108,8 @@ TEST_CASE("user port: a checksum left to the device is finished on the way to th
   pool->Give(&out.slot, 1);
 }
 
-TEST_CASE("user port: no wake-up is lost between a program and a worker that sleeps when idle") {
+TEST_CASE("user port: no wake-up is lost between a program and a worker that sleeps when idle" *
+          doctest::test_suite("threads")) {
   auto pool = NewPool(256);
   auto channel = std::make_shared<UserChannel>(*pool);
   const uint32_t count = test::Times(100'000);

@@ -2,6 +2,7 @@
 import { IpAddress } from '../../src/net/ip.js';
 import { MacAddress } from '../../src/net/mac.js';
 import { internetChecksum } from '../../src/wire/checksum.js';
+import { type InnerPacket, parseInner } from '../../src/wire/ip.js';
 
 /** `45000020 0001...` as bytes. */
 export function hex(text: string): Uint8Array {
@@ -43,6 +44,13 @@ export function ipPacket(shape: PacketShape): Uint8Array {
   }
   packet.set(payload, isV4 ? 20 : 40);
   return packet;
+}
+
+/** A packet that is known to be one. */
+export function parsed(bytes: Uint8Array): InnerPacket {
+  const inner = parseInner(bytes);
+  if ('drop' in inner) throw new Error(`${inner.drop}: ${Buffer.from(bytes).toString('hex')}`);
+  return inner;
 }
 
 /** A whole UDP datagram in an IP packet, checksum included. */
