@@ -7,7 +7,7 @@ import type { Datagram, SpecifiedNode } from '../../src/wire/node.js';
 export interface Outcome {
   readonly datagrams: readonly Datagram[];
   readonly packets: readonly Uint8Array[];
-  /** Names of the drops that were counted. */
+  /** Names of the drops that were counted, sorted. */
   readonly drops: readonly string[];
 }
 
@@ -33,18 +33,25 @@ export class SteppedNode {
     return new SteppedNode(dataplane);
   }
 
-  fromOverlay(packet: Uint8Array): Outcome {
-    if (!this.dataplane.overlay?.write(packet)) throw new Error('the overlay port took nothing');
+  /** All of them before the engine's next step. */
+  fromOverlay(...packets: Uint8Array[]): Outcome {
+    for (const packet of packets)
+      if (!this.dataplane.overlay?.write(packet)) throw new Error('the overlay port took nothing');
     return this.#collect();
   }
 
-  fromUnderlay({ payload, remote, tos }: Datagram): Outcome {
-    const packet = this.dataplane.pool.allocate(payload.length);
-    if (!packet) throw new Error('the pool is empty');
-    packet.bytes.set(payload);
-    packet.remote = remote;
-    packet.tos = tos;
-    if (this.dataplane.underlay?.send([packet]) !== 1) throw new Error('the underlay port took nothing');
+  /** All of them before the engine's next step. */
+  fromUnderlay(...datagrams: Datagram[]): Outcome {
+    const packets = datagrams.map(({ payload, remote, tos }) => {
+      const packet = this.dataplane.pool.allocate(payload.length);
+      if (!packet) throw new Error('the pool is empty');
+      packet.bytes.set(payload);
+      packet.remote = remote;
+      packet.tos = tos;
+      return packet;
+    });
+    if (this.dataplane.underlay?.send(packets) !== packets.length)
+      throw new Error('the underlay port did not take all');
     return this.#collect();
   }
 
@@ -67,7 +74,7 @@ export class SteppedNode {
       Array<string>(count - (this.#before[name] ?? 0)).fill(name.replace(/^.*:/, '')),
     );
     this.#before = after;
-    return { datagrams, packets, drops };
+    return { datagrams, packets, drops: drops.sort() };
   }
 
   #drops(): Record<string, number> {
