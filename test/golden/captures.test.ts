@@ -13,7 +13,7 @@ import { decapDatagram, type SpecifiedNode } from '../../src/wire/node.js';
 import { type CapturedDatagram, datagramOf, readPcap } from '../support/pcap.js';
 import { SteppedNode } from '../support/stepped-node.js';
 
-const folder = process.env['TWILL_CAPTURES'];
+const folder = process.env['TWILL_CAPTURES'] || undefined;
 if (folder === undefined)
   console.log('TWILL_CAPTURES is not set: the tests of captured traffic are left out');
 
