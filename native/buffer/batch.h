@@ -93,7 +93,6 @@ class Batch {
 
   // Keeps a slot that several packets are views of; Clear gives it back.
   void Hold(uint32_t slot) { held_[held_count_++] = slot; }
-  size_t hold_room() const { return kBatchMax - held_count_; }
 
   // Gives back the slots of packets marked with a drop reason, counts their segments in
   // `tally`, and closes the ranks in order.

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "offload/segment.h"
+
 namespace twill {
 
 namespace {

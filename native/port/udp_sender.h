@@ -18,8 +18,6 @@
 #include <array>
 
 #include "offload/offloads.h"
-#include "offload/segment.h"
-#include "offload/virtio.h"
 #include "port/port.h"
 
 namespace twill {

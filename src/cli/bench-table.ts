@@ -4,6 +4,7 @@ import {
   type BenchResult,
   baselines,
   comparedMeasures,
+  failureLines,
   foreignLoad,
   type Ratio,
   summaryOf,
@@ -152,15 +153,10 @@ function thousands(value: number): string {
   return (value / 1000).toFixed(0);
 }
 
-function remarks({ underlays, failures, absent }: BenchResult): string[] {
+function remarks(result: BenchResult): string[] {
   const lines = [
-    ...underlays.flatMap(({ kind, systems }) =>
-      systems.flatMap(({ title, failure }) =>
-        failure === null ? [] : [`${kind}: ${title} did not start: ${failure}`],
-      ),
-    ),
-    ...failures.map(({ underlay, system, step, why }) => `${underlay}: ${system}: ${step} failed: ${why}`),
-    ...absent.map(({ name, why }) => `not measured: ${name}: ${why}`),
+    ...failureLines(result),
+    ...result.absent.map(({ name, why }) => `not measured: ${name}: ${why}`),
   ];
   return lines.length > 0 ? ['', ...lines] : [];
 }

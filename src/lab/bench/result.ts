@@ -97,3 +97,15 @@ export function ratiosOf(underlay: UnderlayResult): Ratio[] {
 export function foreignLoad({ foreignProcessors, underlays }: BenchResult): number {
   return Math.max(foreignProcessors, ...underlays.map(({ idleProcessors }) => idleProcessors.highest));
 }
+
+/** What could not be measured although it was there, a line each. */
+export function failureLines({ underlays, failures }: BenchResult): string[] {
+  return [
+    ...underlays.flatMap(({ kind, systems }) =>
+      systems.flatMap(({ title, failure }) =>
+        failure === null ? [] : [`${kind}: ${title} did not start: ${failure}`],
+      ),
+    ),
+    ...failures.map(({ underlay, system, step, why }) => `${underlay}: ${system}: ${step} failed: ${why}`),
+  ];
+}

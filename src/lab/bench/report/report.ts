@@ -5,6 +5,7 @@ import {
   type BenchResult,
   baselines,
   comparedMeasures,
+  failureLines,
   foreignLoad,
   type Ratio,
   summaryOf,
@@ -164,15 +165,10 @@ function table(label: string, head: string, rows: readonly string[]): string {
   return `<div class="scroll"><table aria-label="${label}"><thead><tr>${head}</tr></thead><tbody>${rows.join('\n')}</tbody></table></div>`;
 }
 
-function remarks({ underlays, failures, absent }: BenchResult): string {
+function remarks(result: BenchResult): string {
   const lines = [
-    ...underlays.flatMap(({ kind, systems }) =>
-      systems.flatMap(({ title, failure }) =>
-        failure === null ? [] : [`${kind}: ${title} did not start: ${failure}`],
-      ),
-    ),
-    ...failures.map(({ underlay, system, step, why }) => `${underlay}: ${system}: ${step} failed: ${why}`),
-    ...absent.map(({ name, why }) => `Not measured: ${name}: ${why}`),
+    ...failureLines(result),
+    ...result.absent.map(({ name, why }) => `Not measured: ${name}: ${why}`),
   ];
   if (lines.length === 0) return '';
   return `<section><h2>Remarks</h2><ul>${lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul></section>`;
