@@ -27,6 +27,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/huge_page_allocator.h"
 #include "base/prefetch.h"
 #include "table/prefix_key.h"
 #include "table/tag_match.h"
@@ -141,6 +142,7 @@ class PrefixIndex {
     }
   };
   static_assert(sizeof(Bucket) == 64, "a bucket is one cache line");
+  using Buckets = std::vector<Bucket, HugePageAllocator<Bucket>>;
 
   static uint32_t Entry(unsigned length, uint32_t row) { return (length << 24) | row; }
   static uint32_t RowOf(uint32_t entry) { return entry & (kMaxRows - 1); }
@@ -180,7 +182,7 @@ class PrefixIndex {
 
   template <typename Row>
   void Grow(const Row* rows) {
-    std::vector<Bucket> old(buckets_.empty() ? 2 : buckets_.size() * 2);
+    Buckets old(buckets_.empty() ? 2 : buckets_.size() * 2);
     old.swap(buckets_);
     shift_ = 64 - static_cast<unsigned>(__builtin_ctzll(buckets_.size()));
     for (const Bucket& bucket : old) {
@@ -206,7 +208,7 @@ class PrefixIndex {
   size_t lengths_in_use_ = 0;
   std::array<uint8_t, Key::kBits + 1> lengths_{};  // longest first
   std::array<uint32_t, Key::kBits + 1> per_length_{};
-  std::vector<Bucket> buckets_;
+  Buckets buckets_;
 };
 
 }  // namespace twill

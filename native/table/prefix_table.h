@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/huge_page_allocator.h"
 #include "table/prefix_index.h"
 
 namespace twill {
@@ -101,7 +102,7 @@ class PrefixTable {
 
   PrefixIndex<KeyV4> v4_;
   PrefixIndex<KeyV6> v6_;
-  std::vector<Row> rows_;
+  std::vector<Row, HugePageAllocator<Row>> rows_;
   std::vector<uint32_t> unused_;  // places in `rows_`
 };
 
