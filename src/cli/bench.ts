@@ -60,6 +60,12 @@ const flags: readonly FlagSpec[] = [
     help: 'also other userspace overlays, those that are installed',
   },
   {
+    name: 'offloads',
+    kind: 'boolean',
+    default: false,
+    help: 'also Twill without each of its offloads in turn',
+  },
+  {
     name: 'json',
     kind: 'string',
     default: '',
@@ -80,7 +86,8 @@ export const benchCommand: Command = {
       'made. Exits 1 when a floor is missed by more than the rounds lie apart.',
       '',
       'Systems: raw, kernel, twill-vxlan, twill-udp, twill-vxlan-plain, twill-udp-plain, twill-to-kernel, kernel-to-twill,',
-      'loop; with --peers also wireguard-go, fastd, tinc, nebula, n2n, openvswitch.',
+      'loop; with --peers also wireguard-go, fastd, tinc, nebula, n2n, openvswitch; with --offloads also',
+      'twill-vxlan-no-tun-tso and so on, one for each name that --offload of "twill run" takes.',
     ],
     flags,
   ),
@@ -91,7 +98,7 @@ async function run(argv: readonly string[], io: CommandIo): Promise<number> {
   const { values, positional } = parseFlags(flags, argv, io.env);
   if (positional.length > 0) throw new TwillError('ERR_TWILL_USAGE', `unexpected argument: ${positional[0]}`);
   const options = optionsOf(values);
-  const { systems, absent } = await chooseAll(options.withPeers, options.withPods);
+  const { systems, absent } = await chooseAll(options);
   const plan = makePlan(options, systems);
   const [json, html] = [String(values['json']), String(values['html'])];
   // Before the work, not after it.
@@ -137,6 +144,7 @@ export function optionsOf(values: { readonly [name: string]: unknown }): BenchOp
     seconds: Number(values['seconds']) || null,
     withPods: values['pods'] === true,
     withPeers: values['peers'] === true,
+    withOffloads: values['offloads'] === true,
   };
 }
 

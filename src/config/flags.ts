@@ -22,6 +22,10 @@ export interface FlagSpec {
   readonly env?: boolean;
 }
 
+export function textFlag(name: string, byDefault: string, help: string): FlagSpec {
+  return { name, kind: 'string', default: byDefault, help };
+}
+
 export interface ParsedFlags {
   /** A value for each flag. */
   readonly values: { readonly [name: string]: FlagValue };

@@ -1,15 +1,15 @@
 /** The flags of `twill run`: flannel's names where they mean the same, and what they amount to. */
 import { TwillError } from '../errors.js';
 import { IpAddress, type IpFamily } from '../net/ip.js';
-import { type FlagSpec, type FlagValue, parseFlags } from './flags.js';
+import { type FlagSpec, type FlagValue, parseFlags, textFlag } from './flags.js';
 import { type OffloadName, parseOffload } from './offload.js';
+import { type StoreOptions, storeFlags, storeOptions } from './store-options.js';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface RunOptions {
-  /** `dir:PATH`. */
-  readonly store: string;
+  readonly store: StoreOptions;
   /** Interface names or addresses, then patterns, in order of preference. */
   readonly iface: readonly string[];
   readonly ifaceRegex: readonly string[];
@@ -36,15 +36,8 @@ export interface RunOptions {
 
 export const DEFAULT_CONTROL_SOCKET = '/run/twill/control.sock';
 
-const text = (name: string, byDefault: string, help: string): FlagSpec => ({
-  name,
-  kind: 'string',
-  default: byDefault,
-  help,
-});
-
 export const runFlags: readonly FlagSpec[] = [
-  text('store', 'dir:/var/lib/twill', 'where leases are kept: dir:PATH, with PATH/config and PATH/subnets/'),
+  ...storeFlags,
   {
     name: 'iface',
     kind: 'list',
@@ -57,10 +50,10 @@ export const runFlags: readonly FlagSpec[] = [
     default: [],
     help: 'pattern of its address or name, tried after --iface; may be repeated',
   },
-  text('iface-can-reach', '', 'take the interface that leads to this address'),
-  text('public-ip', '', 'address that peers send to, where it is not that of the interface'),
-  text('public-ipv6', '', 'the same for IPv6'),
-  text('subnet-file', '/run/flannel/subnet.env', 'file that tells others our subnet and MTU'),
+  textFlag('iface-can-reach', '', 'take the interface that leads to this address'),
+  textFlag('public-ip', '', 'address that peers send to, where it is not that of the interface'),
+  textFlag('public-ipv6', '', 'the same for IPv6'),
+  textFlag('subnet-file', '/run/flannel/subnet.env', 'file that tells others our subnet and MTU'),
   {
     name: 'subnet-lease-renew-margin',
     kind: 'integer',
@@ -92,7 +85,11 @@ export const runFlags: readonly FlagSpec[] = [
     max: 64,
     help: 'native threads, each with a queue of the device',
   },
-  text('worker-cpus', '', 'processors that the workers stay on, by turns: numbers with commas between them'),
+  textFlag(
+    'worker-cpus',
+    '',
+    'processors that the workers stay on, by turns: numbers with commas between them',
+  ),
   {
     name: 'source-check',
     kind: 'choice',
@@ -100,13 +97,13 @@ export const runFlags: readonly FlagSpec[] = [
     default: 'on',
     help: 'accept only what a known peer may send; off trusts every sender, as flannel does',
   },
-  text(
+  textFlag(
     'offload',
     'auto',
     'what the kernel does for the packet path: auto, off, or names with commas between them',
   ),
-  text('tun-name', '', "name of the device (default flannel's: flannel.<VNI>, flannel0)"),
-  text('control-socket', DEFAULT_CONTROL_SOCKET, 'socket that "twill status", "peers" and "trace" ask'),
+  textFlag('tun-name', '', "name of the device (default flannel's: flannel.<VNI>, flannel0)"),
+  textFlag('control-socket', DEFAULT_CONTROL_SOCKET, 'socket that "twill status", "peers" and "trace" ask'),
   {
     name: 'log-level',
     kind: 'choice',
@@ -121,13 +118,10 @@ export const runFlags: readonly FlagSpec[] = [
  * any other value is refused, since silently leaving the job undone would be worse.
  */
 export const notYet: readonly FlagSpec[] = [
-  text('etcd-endpoints', 'http://127.0.0.1:4001,http://127.0.0.1:2379', ''),
-  ...['keyfile', 'certfile', 'cafile', 'username', 'password'].map((name) => text(`etcd-${name}`, '', '')),
-  text('etcd-prefix', '/coreos.com/network', ''),
-  ...['kube-api-url', 'kubeconfig-file', 'vmodule', 'log_backtrace_at'].map((name) => text(name, '', '')),
-  text('net-config-path', '/etc/kube-flannel/net-conf.json', ''),
-  text('kube-annotation-prefix', 'flannel.alpha.coreos.com', ''),
-  text('healthz-ip', '0.0.0.0', ''),
+  ...['kube-api-url', 'kubeconfig-file', 'vmodule', 'log_backtrace_at'].map((name) => textFlag(name, '', '')),
+  textFlag('net-config-path', '/etc/kube-flannel/net-conf.json', ''),
+  textFlag('kube-annotation-prefix', 'flannel.alpha.coreos.com', ''),
+  textFlag('healthz-ip', '0.0.0.0', ''),
   ...[
     ['kube-subnet-mgr', false],
     ['ip-masq', false],
@@ -148,20 +142,19 @@ export const notYet: readonly FlagSpec[] = [
   { name: 'iptables-resync', kind: 'integer', default: 5, help: '' },
 ];
 
-/** Throws ERR_TWILL_USAGE. */
+/** `asFlannel`: with flanneld's defaults. Throws ERR_TWILL_USAGE. */
 export function runOptions(
   argv: readonly string[],
   env: { readonly [name: string]: string | undefined },
+  { asFlannel = false }: { readonly asFlannel?: boolean } = {},
 ): RunOptions {
-  const { values, positional } = parseFlags([...runFlags, ...notYet], argv, env);
+  const { values, given, positional } = parseFlags([...runFlags, ...notYet], argv, env);
   if (positional.length > 0) throw usage(`unexpected argument: ${positional[0]}`);
   for (const { name, default: byDefault } of notYet) {
     if (values[name] === byDefault) continue;
     throw usage(`--${name} is not supported by this version of twill: leave it out`);
   }
   const string = (name: string) => String(values[name]);
-  const store = string('store');
-  if (!/^dir:./.test(store)) throw usage(`--store=${JSON.stringify(store)} is wrong: write dir:PATH`);
   for (const name of ['subnet-file', 'control-socket']) {
     if (string(name) === '') throw usage(`--${name} is empty: write a path`);
   }
@@ -171,7 +164,7 @@ export function runOptions(
   const tunName = string('tun-name');
   if (tunName !== '') checkDeviceName(tunName);
   return {
-    store,
+    store: storeOptions(values, given, asFlannel),
     iface: values['iface'] as readonly string[],
     ifaceRegex: values['iface-regex'] as readonly string[],
     ...(ifaceCanReach && { ifaceCanReach }),

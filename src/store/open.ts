@@ -1,10 +1,15 @@
-/** From `--store` to the store that it names. */
+/** From what `--store` and flannel's flags name to the store. */
+import type { StoreOptions } from '../config/store-options.js';
 import { TwillError } from '../errors.js';
 import { DirectoryStore } from './directory.js';
 import type { Store } from './store.js';
 
-/** `dir:PATH`. Throws ERR_TWILL_USAGE or ERR_TWILL_STORE. */
-export function openStore(spec: string): Promise<Store> {
-  if (spec.startsWith('dir:') && spec.length > 4) return DirectoryStore.open(spec.slice(4));
-  throw new TwillError('ERR_TWILL_USAGE', `store ${JSON.stringify(spec)} is unknown: write dir:PATH`);
+/** Throws ERR_TWILL_STORE. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  switch (options.kind) {
+    case 'directory':
+      return DirectoryStore.open(options.path);
+    case 'etcd':
+      throw new TwillError('ERR_TWILL_STORE', 'this version has no etcd store yet');
+  }
 }

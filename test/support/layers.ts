@@ -32,7 +32,7 @@ export const typeScriptLayers: { readonly [layer: string]: TypeScriptLayer } = {
   dataplane: { uses: [...leases, 'backend', 'native'] },
   agent: { uses: [...leases, 'backend', 'dataplane', 'native', 'observe', 'store'] },
   // Drives agents from outside, as processes.
-  lab: { uses: [...values, 'native', 'observe'], packages: ['echarts'] },
+  lab: { uses: [...values, 'config', 'native', 'observe'], packages: ['echarts'] },
   // Puts the parts together, and asks a running agent.
   cli: { uses: [...values, 'agent', 'config', 'lab', 'observe', 'store'], ownsProcess: true },
   'index.ts': { uses: [...values, 'backend', 'config', 'dataplane', 'wire'] },

@@ -5,9 +5,10 @@ import { startNebula } from './peers/nebula.js';
 import { startOpenVswitch } from './peers/open-vswitch.js';
 import { startTinc } from './peers/tinc.js';
 import { startWireguard } from './peers/wireguard-go.js';
+import type { BenchOptions } from './plan.js';
 import { findProgram } from './requirements.js';
 import type { BenchResult } from './result.js';
-import { type System, systems } from './systems.js';
+import { type System, systems as usual, withoutOffload } from './systems.js';
 
 interface Peer extends System {
   readonly programs: readonly string[];
@@ -49,7 +50,11 @@ export interface Choice {
 }
 
 /** Installs nothing: what is not there is named with the package that would bring it. */
-export async function chooseAll(withPeers: boolean, withPods: boolean, path?: string): Promise<Choice> {
+export async function chooseAll(
+  { withPeers, withPods, withOffloads }: Pick<BenchOptions, 'withPeers' | 'withPods' | 'withOffloads'>,
+  path?: string,
+): Promise<Choice> {
+  const systems = withOffloads ? [...usual, ...withoutOffload] : usual;
   if (!withPeers) return { systems, absent: [] };
   const found: Peer[] = [];
   const absent: { name: string; why: string }[] = [];

@@ -16,6 +16,8 @@ export interface BenchOptions {
   readonly seconds: number | null;
   readonly withPods: boolean;
   readonly withPeers: boolean;
+  /** Twill's vxlan without each offload in turn. */
+  readonly withOffloads: boolean;
 }
 
 export interface Lengths {

@@ -1,6 +1,7 @@
 /** What is measured: each system makes an overlay on a bed of its own. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { OFFLOADS } from '../../config/offload.js';
 import { TwillError } from '../../errors.js';
 import { IpAddress } from '../../net/ip.js';
 import { MacAddress } from '../../net/mac.js';
@@ -77,6 +78,16 @@ export const systems: readonly System[] = [
   },
   { name: 'loop', title: "flannel's loop", start: startLoop },
 ];
+
+/** With all offloads but one: what each brings. */
+export const withoutOffload: readonly System[] = OFFLOADS.map((offload) => {
+  const others = OFFLOADS.filter((name) => name !== offload);
+  return {
+    name: `twill-vxlan-no-${offload}`,
+    title: `Twill without ${offload}`,
+    start: (site) => startTwill(site, 'vxlan', [`--offload=${others.join(',')}`]),
+  };
+});
 
 export function systemNamed(name: string): System {
   const found = systems.find((system) => system.name === name);

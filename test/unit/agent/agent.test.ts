@@ -36,7 +36,7 @@ describe('an agent over a directory store', () => {
     directory = await mkdtemp(join(tmpdir(), 'twill-agent-'));
     await mkdir(join(directory, 'store', 'subnets'), { recursive: true });
     await configure({ Network: '10.5.0.0/16', Backend: { Type: 'vxlan' } });
-    store = await openStore(`dir:${join(directory, 'store')}`);
+    store = await openStore({ kind: 'directory', path: join(directory, 'store') });
   });
   afterEach(async () => {
     for (const agent of agents.splice(0)) await agent.stop();

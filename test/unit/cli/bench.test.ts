@@ -11,7 +11,7 @@ describe('twill bench', () => {
   test('flags become options', () => {
     assert.deepEqual(optionsOf(defaults), {
       ...{ isQuick: false, underlays: ['veth', 'wire'], systems: null, rounds: null, seconds: null },
-      ...{ withPods: false, withPeers: false },
+      ...{ withPods: false, withPeers: false, withOffloads: false },
     });
     const given = {
       quick: true,
@@ -21,10 +21,11 @@ describe('twill bench', () => {
       seconds: 9,
       pods: true,
       peers: true,
+      offloads: true,
     };
     assert.deepEqual(optionsOf(given), {
       ...{ isQuick: true, underlays: ['wire'], systems: ['kernel', 'loop'], rounds: 2, seconds: 9 },
-      ...{ withPods: true, withPeers: true },
+      ...{ withPods: true, withPeers: true, withOffloads: true },
     });
   });
 

@@ -62,12 +62,11 @@ const wrong: [string[], RegExp][] = [
   [['--log-level=loud'], /write one of trace, debug/],
   [['--public-ip=192.0.2.300'], /--public-ip="192\.0\.2\.300" is wrong: write an IPv4 address/],
   [['--public-ip=2001:db8::1'], /write an IPv4 address/],
-  [['--store=etcd'], /write dir:PATH/],
+  [['--store=nfs'], /write dir:PATH or etcd/],
   [['--tun-name=a/b'], /1 to 15 characters/],
   [['--tun-name=abcdefghijklmnop'], /1 to 15 characters/],
   [['--subnet-lease-renew-margin=1440'], /from 1 to 1439/],
   [['--kube-subnet-mgr'], /--kube-subnet-mgr is not supported by this version/],
-  [['--etcd-endpoints=http://x'], /--etcd-endpoints is not supported/],
   [['extra'], /unexpected argument: extra/],
 ];
 for (const [argv, why] of wrong) {

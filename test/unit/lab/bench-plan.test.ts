@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { OFFLOADS } from '../../../src/config/offload.js';
 import { chooseAll } from '../../../src/lab/bench/choose.js';
 import { floors, judge, judgeAll } from '../../../src/lab/bench/floors.js';
 import { parseIperf } from '../../../src/lab/bench/iperf.js';
@@ -12,7 +13,7 @@ import { systems } from '../../../src/lab/bench/systems.js';
 
 const options: BenchOptions = {
   ...{ isQuick: false, underlays: ['veth', 'wire'], systems: null, rounds: null, seconds: null },
-  ...{ withPods: false, withPeers: false },
+  ...{ withPods: false, withPeers: false, withOffloads: false },
 };
 
 describe('the plan', () => {
@@ -148,12 +149,17 @@ test('a missing program is named with its Debian package', async () => {
 });
 
 test('peers that are not installed are named with what would bring them', async () => {
-  const { systems: found, absent } = await chooseAll(true, false, '/nonexistent');
+  const { systems: found, absent } = await chooseAll({ ...options, withPeers: true }, '/nonexistent');
   assert.deepEqual(found, systems);
   assert.deepEqual(
     absent.map(({ name }) => name),
     ['wireguard-go', 'fastd', 'tinc', 'nebula', 'n2n', 'openvswitch'],
   );
   assert.match(absent.at(-1)?.why ?? '', /"apt-get install openvswitch-switch"/);
-  assert.deepEqual(await chooseAll(false, false), { systems, absent: [] });
+  assert.deepEqual(await chooseAll(options), { systems, absent: [] });
+  const { systems: withOffloads } = await chooseAll({ ...options, withOffloads: true });
+  assert.deepEqual(
+    withOffloads.slice(systems.length).map(({ name }) => name),
+    OFFLOADS.map((name) => `twill-vxlan-no-${name}`),
+  );
 });
