@@ -16,7 +16,7 @@ import { LeaseSet } from '../lease/lease-set.js';
 import { netlink as kernelNetlink } from '../native/netlink.js';
 import { IpAddress } from '../net/ip.js';
 import type { Json } from '../net/json.js';
-import { ControlServer } from '../observe/control-socket.js';
+import { ControlServer, JsonRows } from '../observe/control-socket.js';
 import { HealthServer } from '../observe/health-server.js';
 import type { Logger } from '../observe/log.js';
 import type { Store } from '../store/store.js';
@@ -28,7 +28,7 @@ import { LeaseHolder } from './lease-holder.js';
 import { explainOpenFailure } from './open-failure.js';
 import { PeerTable } from './peers.js';
 import { Readiness } from './readiness.js';
-import { peersJson, statusJson } from './status.js';
+import { peerRows, statusJson } from './status.js';
 import type { SubnetEnv } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
 import { traceJson } from './trace.js';
@@ -281,8 +281,9 @@ export class Agent {
     });
   }
 
-  peers(): Json {
-    return peersJson(this.#running.peers.entries);
+  peers(): JsonRows {
+    const { peers, plane } = this.#running;
+    return new JsonRows(peerRows(peers.entries, plane.peerStats()));
   }
 
   /** Throws ERR_TWILL_ADDRESS. */

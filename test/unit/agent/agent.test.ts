@@ -119,6 +119,9 @@ describe('an agent over a directory store', () => {
         endpoint: { address: '192.0.2.2', port: 8472 },
         mac: '02:00:00:00:00:02',
         expiresAt: null,
+        encap: { packets: 1, bytes: 100, drops: 0 },
+        decap: { packets: 2, bytes: 200, drops: 1 },
+        idleSeconds: 0,
       },
     ]);
     const trace = (await controlRequest(socket(), 'trace', { address: '10.5.240.9' })) as {
