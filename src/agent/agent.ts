@@ -19,12 +19,14 @@ import type { Json } from '../net/json.js';
 import { ControlServer, JsonRows } from '../observe/control-socket.js';
 import { HealthServer } from '../observe/health-server.js';
 import type { Logger } from '../observe/log.js';
+import { type DataplaneSample, Metrics, type MetricsSample } from '../observe/metrics.js';
 import type { Store } from '../store/store.js';
 import { type Clock, systemClock } from './clock.js';
 import { changedParts, clusterOf, networkList, networks, underlayFamilies } from './cluster.js';
 import { DeviceKeeper } from './device-keeper.js';
 import { type HostNetlink, readHostNetwork } from './host.js';
 import { LeaseHolder } from './lease-holder.js';
+import { dataplaneSample, SubnetTexts } from './metrics-sample.js';
 import { explainOpenFailure } from './open-failure.js';
 import { PeerTable } from './peers.js';
 import { Readiness } from './readiness.js';
@@ -72,6 +74,7 @@ interface Running {
 export class Agent {
   readonly #running: Running;
   readonly #stopping: AbortController;
+  readonly #subnetTexts = new SubnetTexts();
   #netConfText: string;
   #closed: Promise<void> | undefined;
   #published: () => void = () => {};
@@ -106,7 +109,9 @@ export class Agent {
     try {
       // First of all: a probe shall find us alive however slow the store is.
       const health = options.healthz
-        ? await HealthServer.listen({ ...options.healthz, missing: () => readiness.missing, pages: {} })
+        ? await openHealth(options.healthz, readiness, () =>
+            metricsSample(agent?.dataplane() ?? null, readiness, clock),
+          )
         : null;
       undo.push(() => health?.close());
       const netConfText = await store.readConfig(signal);
@@ -286,6 +291,15 @@ export class Agent {
     return new JsonRows(peerRows(peers.entries, plane.peerStats()));
   }
 
+  dataplane(): DataplaneSample {
+    const { holder, device, clock, ...running } = this.#running;
+    const { lease, renewsAtMs: leaseRenewsAtMs } = holder;
+    return dataplaneSample(
+      { ...running, lease, leaseRenewsAtMs, deviceTrouble: device.trouble, nowMs: clock.nowMs() },
+      this.#subnetTexts,
+    );
+  }
+
   /** Throws ERR_TWILL_ADDRESS. */
   trace(address: string): Json {
     const { plane, peers, holder } = this.#running;
@@ -298,6 +312,26 @@ function localAddresses(netConf: NetConf, { address, addressV6 }: Underlay) {
   const first = netConf.enableIpv4 ? address : addressV6;
   if (!first) throw new TwillError('ERR_TWILL_INTERNAL', 'an interface without an address was chosen');
   return { localAddress: first, ...(addressV6 && { localAddressV6: addressV6 }) };
+}
+
+async function openHealth(
+  place: { readonly ip: IpAddress; readonly port: number },
+  readiness: Readiness,
+  sample: () => MetricsSample,
+): Promise<HealthServer> {
+  const metrics = await Metrics.open(sample);
+  return HealthServer.listen({
+    ...{ ...place, missing: () => readiness.missing },
+    pages: { '/metrics': () => metrics.page() },
+  });
+}
+
+function metricsSample(dataplane: DataplaneSample | null, readiness: Readiness, clock: Clock): MetricsSample {
+  const conditions = Object.entries(readiness.conditions).map(([name, missing]) => [name, missing === null]);
+  return {
+    ...{ version: packageVersion(), nowMs: clock.nowMs(), isReady: readiness.isReady },
+    ...{ conditions: Object.fromEntries(conditions), dataplane },
+  };
 }
 
 function openPlane(parts: AgentParts, netlink: HostNetlink, options: UserspacePlaneOptions): Plane {

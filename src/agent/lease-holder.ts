@@ -72,6 +72,11 @@ export class LeaseHolder {
     return this.#lease;
   }
 
+  /** null: never, for it has no end. */
+  get renewsAtMs(): number | null {
+    return this.#record.expiresAtMs === undefined ? null : this.#renewAtMs;
+  }
+
   /** A listing of the store: when our record is not in it as we left it, the keeper looks closer. */
   observe(snapshot: StoreSnapshot): void {
     const seen = snapshot.records.find(({ key }) => key === this.#record.key);

@@ -17,7 +17,9 @@ export const PEER_COLUMNS = [
 export type PeerColumn = (typeof PEER_COLUMNS)[number];
 
 const WIDTH = PEER_COLUMNS.length;
-const IDLE = PEER_COLUMNS.indexOf('idleSeconds');
+const PLACE = Object.fromEntries(PEER_COLUMNS.map((column, place) => [column, place])) as {
+  readonly [column in PeerColumn]: number;
+};
 
 export class PeerStats {
   /** In the order of the rows. */
@@ -31,7 +33,7 @@ export class PeerStats {
   }
 
   get(row: number, column: PeerColumn): number {
-    return this.values[row * WIDTH + PEER_COLUMNS.indexOf(column)] ?? 0;
+    return this.values[row * WIDTH + PLACE[column]] ?? 0;
   }
 
   row(row: number): Float64Array {
@@ -54,5 +56,5 @@ export class PeerStats {
 }
 
 function addRow(row: Float64Array, before: Float64Array): void {
-  for (let i = 0; i < IDLE; i++) row[i] = (row[i] ?? 0) + (before[i] ?? 0);
+  for (let i = 0; i < PLACE.idleSeconds; i++) row[i] = (row[i] ?? 0) + (before[i] ?? 0);
 }
