@@ -240,6 +240,7 @@ function lost(key: string, why: string): TwillError {
   return new TwillError('ERR_TWILL_LEASE_LOST', `our lease ${key} is lost: ${why}; ${fix}`);
 }
 
-function timeText(record: StoreRecord): string {
-  return record.expiresAtMs === undefined ? 'never' : new Date(record.expiresAtMs).toISOString();
+function timeText({ expiresAtMs }: StoreRecord): string {
+  if (expiresAtMs === undefined) return 'never';
+  return Number.isFinite(expiresAtMs) ? new Date(expiresAtMs).toISOString() : 'not known';
 }

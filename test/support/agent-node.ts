@@ -39,6 +39,8 @@ export class AgentNode {
   readonly store: string;
   process: ChildProcess | undefined;
   iface = 'eth0';
+  /** Where leases are kept, if not in the directory `store`. */
+  storeFlags: readonly string[] = [];
   stderr = '';
 
   constructor(namespace: Namespace, directory: string, store: string) {
@@ -56,7 +58,7 @@ export class AgentNode {
 
   flags(more: readonly string[] = []): string[] {
     const places = [
-      `--store=dir:${this.store}`,
+      ...(this.storeFlags.length > 0 ? this.storeFlags : [`--store=dir:${this.store}`]),
       `--control-socket=${this.socket}`,
       `--subnet-file=${this.subnetFile}`,
     ];
