@@ -31,6 +31,7 @@ import { peersJson, statusJson } from './status.js';
 import { readSubnetEnv, type SubnetEnv, writeSubnetEnv } from './subnet-env.js';
 import { traceJson } from './trace.js';
 import { chooseUnderlay, type Underlay } from './underlay.js';
+import { untilServed } from './until-served.js';
 import { packageVersion } from './version.js';
 import { chooseVtepMac } from './vtep-mac.js';
 
@@ -87,7 +88,8 @@ export class Agent {
     const signal = parts.signal ? AbortSignal.any([stopping.signal, parts.signal]) : stopping.signal;
     const undo: (() => void | Promise<void>)[] = [];
     try {
-      const netConfText = await store.readConfig(signal);
+      const patience = { clock, logger, random };
+      const netConfText = await untilServed(() => store.readConfig(signal), patience, signal);
       const { netConf, backend } = clusterOf(netConfText, store);
       logger.info(`Found network config - Backend type: ${backend.type}`);
 
@@ -116,8 +118,8 @@ export class Agent {
         publicIp: underlay.publicIp ?? IpAddress.of(4, 0n),
         publicIpv6: underlay.publicIpv6,
       };
-      const mac =
-        backend.encap === 'vxlan' ? chooseVtepMac(await store.list(signal), identity, random) : undefined;
+      const listing = await untilServed(() => store.list(signal), patience, signal);
+      const mac = backend.encap === 'vxlan' ? chooseVtepMac(listing, identity, random) : undefined;
       const node: BackendNode = { ...identity, ...(mac && { mac }) };
 
       const ttlMs = options.leaseTtlSeconds * 1000;
@@ -125,6 +127,7 @@ export class Agent {
         {
           ...{ store, netConf, logger, clock, random, ttlMs },
           attributes: backend.attributes(node),
+          listing,
           previous: await previousSubnets(options.subnetFile, logger),
           renewMarginMs: options.subnetLeaseRenewMarginMinutes * 60_000,
         },

@@ -27,7 +27,8 @@ export const runCommand: Command = {
 async function runAgent(argv: readonly string[], io: CommandIo): Promise<number> {
   const options = runOptions([...argv], io.env);
   const logger = createLogger({ level: options.logLevel });
-  const store = await openStore(options.store);
+  const { stateDirectory } = options;
+  const store = await openStore(options.store, { stateDirectory, say: (message) => logger.warn(message) });
   try {
     const agent = await Agent.start(options, { store, logger, signal: io.signal });
     const stop = () => {

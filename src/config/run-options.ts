@@ -31,6 +31,8 @@ export interface RunOptions {
   readonly offload: readonly OffloadName[];
   readonly tunName?: string;
   readonly controlSocket: string;
+  /** Where the last good snapshot of the store is kept; `''`: nowhere. */
+  readonly stateDirectory: string;
   readonly logLevel: LogLevel;
 }
 
@@ -104,6 +106,11 @@ export const runFlags: readonly FlagSpec[] = [
   ),
   textFlag('tun-name', '', "name of the device (default flannel's: flannel.<VNI>, flannel0)"),
   textFlag('control-socket', DEFAULT_CONTROL_SOCKET, 'socket that "twill status", "peers" and "trace" ask'),
+  textFlag(
+    'state-dir',
+    '/var/lib/twill',
+    'folder for the last good snapshot of etcd, which a start goes on from while etcd is down; empty: none',
+  ),
   {
     name: 'log-level',
     kind: 'choice',
@@ -181,6 +188,7 @@ export function runOptions(
     offload: parseOffload(string('offload')),
     ...(tunName !== '' && { tunName }),
     controlSocket: string('control-socket'),
+    stateDirectory: string('state-dir'),
     logLevel: values['log-level'] as LogLevel,
   };
 }

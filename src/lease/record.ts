@@ -26,4 +26,6 @@ export interface UnreadableRecord {
 export interface LeaseListing {
   readonly records: readonly LeaseRecord[];
   readonly unreadable: readonly UnreadableRecord[];
+  /** Wall clock. Given: it was so then, and the store could not be asked since. */
+  readonly asOfMs?: number;
 }

@@ -5,7 +5,7 @@
 import type { EtcdOptions } from '../../config/store-options.js';
 import { TwillError } from '../../errors.js';
 import { Connection, type RpcStream } from './connection.js';
-import { failureKind, failureText, unreachable } from './failure.js';
+import { failureKind, failureText, unavailable } from './failure.js';
 import type { Draft } from './protobuf.js';
 import { AUTHENTICATE, type Rpc } from './rpc.js';
 
@@ -32,7 +32,7 @@ export class EtcdClient {
     this.#options = options;
   }
 
-  /** Throws ERR_TWILL_STORE, or ERR_TWILL_STORE_UNREACHABLE where trying again may help. */
+  /** Throws ERR_TWILL_STORE, or ERR_TWILL_STORE_UNAVAILABLE where trying again may help. */
   async call<Request, Response>(
     rpc: Rpc<Request, Response>,
     request: Draft<Request>,
@@ -59,7 +59,7 @@ export class EtcdClient {
         this.failed(connection);
       }
     }
-    throw unreachable(
+    throw unavailable(
       `etcd at ${this.#options.endpoints.join(', ')} does not serve: ${failureText(failure)}`,
       failure,
     );
@@ -77,7 +77,7 @@ export class EtcdClient {
     } catch (error) {
       if (error instanceof TwillError) throw error;
       this.failed(connection);
-      throw unreachable(failureText(error), error);
+      throw unavailable(failureText(error), error);
     }
   }
 
@@ -134,7 +134,7 @@ export class EtcdClient {
     }
     if (this.#isClosed) throw new TwillError('ERR_TWILL_CLOSED', 'the store is closed');
     this.#failedRounds += 1;
-    throw unreachable(`cannot reach etcd at ${reasons.join('; ')}`);
+    throw unavailable(`cannot reach etcd at ${reasons.join('; ')}`);
   }
 
   async #tokenFor(connection: Connection, signal: AbortSignal | undefined): Promise<string | undefined> {
@@ -159,7 +159,7 @@ export class EtcdClient {
     const text = failureText(error);
     switch (failureKind(error)) {
       case 'busy':
-        return unreachable(`etcd at ${endpoint} has no room now: ${text}`, error);
+        return unavailable(`etcd at ${endpoint} has no room now: ${text}`, error);
       case 'login': {
         const fix =
           username === undefined

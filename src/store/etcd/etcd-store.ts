@@ -11,7 +11,7 @@ import type { EtcdOptions } from '../../config/store-options.js';
 import { TwillError } from '../../errors.js';
 import type { PutOptions, Store, StoreRecord, StoreSnapshot } from '../store.js';
 import { EtcdClient } from './client.js';
-import { unreachable } from './failure.js';
+import { unavailable } from './failure.js';
 import { entryOf, type Keys, keysBelow } from './keys.js';
 import { latest } from './latest.js';
 import { LeaseEnds } from './lease-ends.js';
@@ -21,6 +21,7 @@ import { RANGE, TXN } from './rpc.js';
 import { followLeases } from './watch.js';
 
 const LIST_TIMEOUT_MS = 15_000;
+const FRESH_MS = 30_000;
 
 export class EtcdStore implements Store {
   readonly description: string;
@@ -28,6 +29,7 @@ export class EtcdStore implements Store {
   readonly #client: EtcdClient;
   readonly #keys: Keys;
   readonly #ends: LeaseEnds;
+  #listed: { readonly mirror: Mirror; readonly atMs: number } | null = null;
 
   constructor(options: EtcdOptions) {
     this.description = `etcd ${options.endpoints.join(',')} ${options.prefix}`;
@@ -43,13 +45,15 @@ export class EtcdStore implements Store {
     if (config) return Buffer.from(config.value).toString('utf8');
     const example = `'{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}'`;
     throw new TwillError(
-      'ERR_TWILL_STORE',
+      'ERR_TWILL_STORE_EMPTY',
       `there is no ${this.#prefix}/config in etcd: write the network configuration there, for example etcdctl put ${this.#prefix}/config ${example}`,
     );
   }
 
   async list(signal?: AbortSignal): Promise<StoreSnapshot> {
-    return (await this.#mirror(null, signal)).snapshot();
+    const mirror = await this.#mirror(null, signal);
+    this.#listed = { mirror, atMs: performance.now() };
+    return mirror.snapshot();
   }
 
   async *watch(
@@ -59,10 +63,12 @@ export class EtcdStore implements Store {
     const ending = new AbortController();
     const ended = AbortSignal.any([signal, ending.signal]);
     const { changed, values } = latest<Mirror>(ended);
+    const start = this.#takeListed();
     const following = followLeases(
       {
         client: this.#client,
         keys: this.#keys,
+        start,
         list: (before, aborted) => this.#mirror(before, aborted),
         onChange: changed,
         onTrouble,
@@ -105,10 +111,17 @@ export class EtcdStore implements Store {
     this.#client.close();
   }
 
+  /** A listing of just now is as good a start for a watch as another one: events bring what has come since. */
+  #takeListed(): Mirror | null {
+    const listed = this.#listed;
+    this.#listed = null;
+    return listed && performance.now() - listed.atMs < FRESH_MS ? listed.mirror : null;
+  }
+
   async #mirror(before: Mirror | null, signal?: AbortSignal): Promise<Mirror> {
     const range = { key: this.#keys.subnets, rangeEnd: this.#keys.subnetsEnd };
     const { header, kvs } = await this.#client.call(RANGE, range, { signal, timeoutMs: LIST_TIMEOUT_MS });
-    if (!header) throw unreachable('etcd answers without a header');
+    if (!header) throw unavailable('etcd answers without a header');
     await this.#ends.learn(kvs, { signal });
     return new Mirror({ header, kvs }, this.#keys, (lease) => this.#ends.of(lease), before);
   }

@@ -60,6 +60,6 @@ export function failureText(error: unknown): string {
 }
 
 /** Where nothing could be reached, or nothing that could serve us: trying again may help. */
-export function unreachable(what: string, cause?: unknown): TwillError {
-  return new TwillError('ERR_TWILL_STORE_UNREACHABLE', what, { cause });
+export function unavailable(what: string, cause?: unknown): TwillError {
+  return new TwillError('ERR_TWILL_STORE_UNAVAILABLE', what, { cause });
 }

@@ -3,7 +3,7 @@
  * others nobody asks, or a start would cost a request for each node of the cluster.
  */
 import type { EtcdClient, RequestOptions } from './client.js';
-import { unreachable } from './failure.js';
+import { unavailable } from './failure.js';
 import type { KeyValue } from './messages.js';
 import { LEASE_GRANT, LEASE_REVOKE, LEASE_TIME_TO_LIVE } from './rpc.js';
 
@@ -33,7 +33,7 @@ export class LeaseEnds {
     const askedAtMs = Date.now();
     const ttlSeconds = BigInt(Math.ceil(ttlMs / 1000));
     const granted = await this.#client.call(LEASE_GRANT, { ttlSeconds });
-    if (granted.error !== '') throw unreachable(`etcd grants no lease: ${granted.error}`);
+    if (granted.error !== '') throw unavailable(`etcd grants no lease: ${granted.error}`);
     this.#remember(granted.id, askedAtMs + Number(granted.ttlSeconds) * 1000);
     return granted.id;
   }

@@ -6,7 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { TwillError } from '../../errors.js';
 import type { EtcdClient } from './client.js';
-import { failureKind, failureText, unreachable } from './failure.js';
+import { failureKind, failureText, unavailable } from './failure.js';
 import type { Keys } from './keys.js';
 import type { WatchResponse } from './messages.js';
 import type { Mirror } from './mirror.js';
@@ -23,6 +23,8 @@ const PROGRESS_EACH_MS = 10_000;
 export interface WatchParts {
   readonly client: EtcdClient;
   readonly keys: Keys;
+  /** A listing that is there already. */
+  readonly start: Mirror | null;
   /** Lists afresh. */
   readonly list: (before: Mirror | null, signal: AbortSignal) => Promise<Mirror>;
   readonly onChange: (mirror: Mirror) => void;
@@ -35,10 +37,11 @@ class HistoryLost extends Error {}
 
 /** Until `signal` aborts. */
 export async function followLeases(parts: WatchParts, signal: AbortSignal): Promise<void> {
-  const { list, onChange, onTrouble } = parts;
-  let mirror: Mirror | null = null;
-  let isCurrent = false;
+  const { start, list, onChange, onTrouble } = parts;
+  let mirror = start;
+  let isCurrent = start !== null;
   let failures = 0;
+  if (start) onChange(start);
   while (!signal.aborted) {
     const sinceMs = performance.now();
     try {
@@ -101,11 +104,11 @@ function canceled({ compactRevision, cancelReason }: WatchResponse, client: Etcd
   if (compactRevision !== 0n) return new HistoryLost();
   // etcd says so where the token has expired, too.
   if (/permission denied|auth token|unauthenticated/i.test(cancelReason)) client.forgetToken();
-  return unreachable(`etcd ended the watch: ${cancelReason || 'no reason given'}`);
+  return unavailable(`etcd ended the watch: ${cancelReason || 'no reason given'}`);
 }
 
 function restored(before: bigint, now: bigint): TwillError {
-  return unreachable(
+  return unavailable(
     `etcd's history is another one (revision ${before} then, ${now} now), as after restoring a backup: all leases are compared afresh`,
   );
 }
