@@ -60,6 +60,8 @@ test('config and leases of etcd', { skip }, async (t) => {
 
   await t.test('a watch brings what is there, then each change, then the end of a lease', async () => {
     await etcd.put('subnets/10.5.3.0-24', value);
+    const store = new EtcdStore(etcd.options());
+    t.after(() => store.close());
     const stop = new AbortController();
     const seen: StoreSnapshot[] = [];
     const keys = ({ records }: StoreSnapshot) => records.map(({ key }) => key).join(' ');

@@ -104,6 +104,7 @@ export class EtcdStore implements Store {
       ],
       success: [{ deleteRange: { key: at } }],
     });
+    if (succeeded) this.#listed?.mirror.forget(at);
     return succeeded;
   }
 
@@ -148,6 +149,7 @@ export class EtcdStore implements Store {
 
   #adopt(kv: KeyValue): StoreRecord {
     this.#ends.own(kv.key);
+    this.#listed?.mirror.learn(kv);
     const entry = entryOf(kv, this.#keys, this.#ends.of(kv.lease));
     if ('reason' in entry) throw new TwillError('ERR_TWILL_STORE', `lease ${entry.key}: ${entry.reason}`);
     return entry;

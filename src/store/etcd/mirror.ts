@@ -61,6 +61,14 @@ export class Mirror {
     return before.#header.clusterId === this.#header.clusterId && before.revision <= this.revision;
   }
 
+  /** What we have changed ourselves; the event of it is still to come. */
+  learn(kv: KeyValue): void {
+    this.#entries.set(idOf(kv.key), this.#entry(kv));
+  }
+  forget(key: Uint8Array): void {
+    this.#entries.delete(idOf(key));
+  }
+
   /** Whether anything has changed. */
   apply({ header, events }: WatchResponse): boolean {
     let revision = this.#header.revision;
