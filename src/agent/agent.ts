@@ -34,6 +34,7 @@ import type { SubnetEnv } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
 import { traceJson } from './trace.js';
 import { chooseUnderlay, type Underlay } from './underlay.js';
+import { untilServed } from './until-served.js';
 import { packageVersion } from './version.js';
 import { chooseVtepMac } from './vtep-mac.js';
 
@@ -112,7 +113,8 @@ export class Agent {
         ? await HealthServer.listen({ ...options.healthz, missing: () => readiness.missing, pages: {} })
         : null;
       undo.push(() => health?.close());
-      const netConfText = await store.readConfig(signal);
+      const patience = { clock, logger, random };
+      const netConfText = await untilServed(() => store.readConfig(signal), patience, signal);
       const cluster = clusterOf(netConfText, store.description);
       const { netConf, backend } = cluster;
       logger.info(`Found network config - Backend type: ${backend.type}`);
@@ -137,8 +139,8 @@ export class Agent {
         publicIp: underlay.publicIp ?? IpAddress.of(4, 0n),
         publicIpv6: underlay.publicIpv6,
       };
-      const mac =
-        backend.encap === 'vxlan' ? chooseVtepMac(await store.list(signal), identity, random) : undefined;
+      const listing = await untilServed(() => store.list(signal), patience, signal);
+      const mac = backend.encap === 'vxlan' ? chooseVtepMac(listing, identity, random) : undefined;
       const node: BackendNode = { ...identity, ...(mac && { mac }) };
 
       const ttlMs = options.leaseTtlSeconds * 1000;
@@ -147,6 +149,7 @@ export class Agent {
         {
           ...{ store, netConf, logger, clock, random, ttlMs },
           attributes: backend.attributes(node),
+          listing,
           previous: await subnetFile.previousSubnets(),
           renewMarginMs: options.subnetLeaseRenewMarginMinutes * 60_000,
         },
