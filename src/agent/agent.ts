@@ -25,14 +25,16 @@ import { type Clock, retryDelayMs, systemClock } from './clock.js';
 import { DeviceKeeper } from './device-keeper.js';
 import { type HostNetlink, readHostNetwork } from './host.js';
 import { LeaseHolder } from './lease-holder.js';
+import type { WantedDevice } from './leftovers.js';
 import { explainOpenFailure } from './open-failure.js';
 import { PeerTable } from './peers.js';
 import { peersJson, statusJson } from './status.js';
 import { readSubnetEnv, type SubnetEnv, writeSubnetEnv } from './subnet-env.js';
+import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
 import { traceJson } from './trace.js';
 import { chooseUnderlay, type Underlay } from './underlay.js';
 import { packageVersion } from './version.js';
-import { chooseVtepMac } from './vtep-mac.js';
+import { chooseVtepMacs } from './vtep-mac.js';
 
 export interface AgentParts {
   /** Stays the caller's: `stop` does not close it. */
@@ -116,9 +118,14 @@ export class Agent {
         publicIp: underlay.publicIp ?? IpAddress.of(4, 0n),
         publicIpv6: underlay.publicIpv6,
       };
-      const mac =
-        backend.encap === 'vxlan' ? chooseVtepMac(await store.list(signal), identity, random) : undefined;
-      const node: BackendNode = { ...identity, ...(mac && { mac }) };
+      // Before the store is touched: a flanneld that lives here is not to be disturbed.
+      const wanted = wantedDevice(options, netConf, backend);
+      const leftovers = takeable(wanted, netlink);
+      const macs =
+        backend.encap === 'vxlan'
+          ? chooseVtepMacs(await store.list(signal), identity, leftoverMacs(leftovers), random)
+          : {};
+      const node: BackendNode = { ...identity, ...macs };
 
       const ttlMs = options.leaseTtlSeconds * 1000;
       const holder = await LeaseHolder.acquire(
@@ -139,10 +146,12 @@ export class Agent {
         subnets: holder.lease.subnets,
         ...localAddresses(netConf, underlay),
         ownAddresses: netlink.addresses().map(({ address }) => address),
-        ...(mac && { mac }),
+        ...macs,
+        replaces: leftovers,
         ...(options.tunName !== undefined && { deviceName: options.tunName }),
       });
       undo.push(() => plane.close());
+      if (leftovers.length > 0) logger.info(takeoverLine(leftovers, node));
       const { mtuBytes } = plane;
       logger.info(
         { device: plane.deviceName, mtuBytes },
@@ -166,6 +175,7 @@ export class Agent {
       const device = new DeviceKeeper({
         ...{ plane, netlink, logger, clock },
         explain: (error) => explained(error, netlink, { port: backend.port, deviceName: plane.deviceName }),
+        supplanter: () => supplanter(wanted, netlink),
       });
       const wired = { underlay, node, backend, holder, plane, control, peers, device, startedAtMs };
       agent = new Agent({ options, parts, clock, netConfText, ...wired }, stopping);
@@ -287,6 +297,12 @@ function localAddresses(netConf: NetConf, { address, addressV6 }: Underlay) {
   const first = netConf.enableIpv4 ? address : addressV6;
   if (!first) throw new TwillError('ERR_TWILL_INTERNAL', 'an interface without an address was chosen');
   return { localAddress: first, ...(addressV6 && { localAddressV6: addressV6 }) };
+}
+
+function wantedDevice({ tunName }: RunOptions, netConf: NetConf, backend: Backend): WantedDevice {
+  const { port, vni, deviceName } = backend;
+  const networks = networkList(netConf);
+  return { name: tunName ?? deviceName, port, networks, ...(vni !== undefined && { vni }) };
 }
 
 function openPlane(parts: AgentParts, netlink: HostNetlink, options: UserspacePlaneOptions): Plane {

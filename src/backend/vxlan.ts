@@ -37,14 +37,14 @@ export function vxlanBackend({ raw }: BackendConfig): Backend {
     deviceName: `flannel.${vni}`,
     overheadBytes: (underlay: IpFamily) => OVERHEAD_BYTES[underlay],
     deviceMtu: (externalMtu, underlay) => innerMtu(outerMtu ?? externalMtu, OVERHEAD_BYTES[underlay]),
-    attributes({ publicIp, publicIpv6, mac }) {
+    attributes({ publicIp, publicIpv6, mac, macV6 }) {
       if (!mac) throw new TwillError('ERR_TWILL_INTERNAL', 'a vxlan node without a VTEP MAC');
       return {
         publicIp,
         publicIpv6,
         backendType: 'vxlan',
         ...(!publicIp.isUnspecified && { backendData: data(mac) }),
-        ...(publicIpv6 && { backendV6Data: data(mac) }),
+        ...(publicIpv6 && { backendV6Data: data(macV6 ?? mac) }),
       };
     },
     decide({ subnets, attributes }): PeerDecision {

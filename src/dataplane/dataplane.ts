@@ -104,7 +104,7 @@ export class Dataplane implements AsyncDisposable {
     const wantedName = options.overlay.kind === 'tun' ? (options.overlay.name ?? 'twill%d') : '';
     if (options.overlay.kind === 'tun') {
       refuseNestedUnderlay(locals, networks);
-      for (const network of networks) refuseRivalRoute(network, wantedName);
+      for (const network of networks) refuseRivalRoute(network, [wantedName]);
     }
     const engine = Engine.open({
       ...{ encap, port, vni, mac, workers, ownSubnets: subnets, innerMtuBytes: mtuBytes },

@@ -1,5 +1,5 @@
 /** The TUN device's place in this host: MTU, queue, addresses, routes. All by netlink, at set-up and when others change it. */
-import { writeFileSync } from 'node:fs';
+import { accessSync, constants, writeFileSync } from 'node:fs';
 import { TwillError } from '../errors.js';
 import { type Link, netlink } from '../native/netlink.js';
 import type { IpAddress } from '../net/ip.js';
@@ -116,17 +116,27 @@ export function refuseNestedUnderlay(locals: readonly IpAddress[], networks: rea
   }
 }
 
-/** The same route through another device: replacing it could cut this host off. Throws ERR_TWILL_NETLINK. */
-export function refuseRivalRoute(network: Prefix, deviceName: string): void {
+/** The same route through a device other than these: replacing it could cut this host off. Throws ERR_TWILL_NETLINK. */
+export function refuseRivalRoute(network: Prefix, deviceNames: readonly string[]): void {
   const links = netlink.links();
   for (const { destination, table, index } of netlink.routes(network.family)) {
     if (table !== RT_TABLE_MAIN || !destination?.equals(network)) continue;
     const name = links.find((link) => link.index === index)?.name ?? `link ${index}`;
-    if (name === deviceName) continue;
+    if (deviceNames.includes(name)) continue;
     const fix = `remove it with "ip route delete ${network} dev ${name}"`;
     throw new TwillError(
       'ERR_TWILL_NETLINK',
       `a route to the overlay network ${network} leads to ${name} already: ${fix}`,
     );
+  }
+}
+
+/** Before anything gives way to a device that could not be made. Throws ERR_TWILL_DEVICE. */
+export function requireTun(): void {
+  try {
+    accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
+  } catch (cause) {
+    const fix = 'load the module (modprobe tun), give the container the device, or run as root';
+    throw new TwillError('ERR_TWILL_DEVICE', `cannot use /dev/net/tun: ${fix}`, { cause });
   }
 }
