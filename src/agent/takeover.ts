@@ -23,10 +23,7 @@ export function takeable(wanted: WantedDevice, netlink: Pick<Netlink, 'links' | 
 }
 
 /** Another has put flannel's own device where ours was: what to say; null: it has not. */
-export function supplanter(
-  wanted: WantedDevice,
-  netlink: Pick<Netlink, 'links'>,
-): TwillError | null {
+export function supplanter(wanted: WantedDevice, netlink: Pick<Netlink, 'links'>): TwillError | null {
   let leftovers: Leftover[] = [];
   try {
     leftovers = findLeftovers(wanted, netlink.links(), []);

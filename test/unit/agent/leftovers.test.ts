@@ -59,7 +59,8 @@ test('a device that only bears the name is left alone, and named with what is fo
     // Where ours has another name it is in nobody's way.
     assert.deepEqual(findLeftovers({ ...vxlan, name: 'other' }, [device], []), []);
   }
-  const shown = /rename it, or remove it with "ip link delete flannel\.1", or choose another name with --tun-name$/;
+  const shown =
+    /rename it, or remove it with "ip link delete flannel\.1", or choose another name with --tun-name$/;
   assert.throws(() => findLeftovers(vxlan, [link('flannel.1', 'bridge')], []), { message: shown });
 });
 
