@@ -129,8 +129,8 @@ export class FlannelNode {
     const { v4, v6 } = this.#cluster;
     const { number } = this.#place;
     return leaseKeyOf(
-      v4 && v4.replace(/\.0\.0\/16$/, `.${number}.0/24`),
-      v6 && v6.replace(/::\/48$/, `:0:${number.toString(16)}::/64`),
+      v4?.replace(/\.0\.0\/16$/, `.${number}.0/24`) ?? null,
+      v6?.replace(/::\/48$/, `:0:${number.toString(16)}::/64`) ?? null,
     );
   }
 
