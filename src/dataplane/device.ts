@@ -9,6 +9,7 @@ import { hostPrefix } from './prefixes.js';
 /** Packets that the device holds while the worker is busy: 40 ms at 100,000 packets a second. */
 const TX_QUEUE_PACKETS = 4000;
 const RT_TABLE_MAIN = 254;
+const ENODEV = 19;
 
 export interface DevicePlan {
   readonly mtuBytes: number;
@@ -131,12 +132,24 @@ export function refuseRivalRoute(network: Prefix, deviceNames: readonly string[]
   }
 }
 
-/** Before anything gives way to a device that could not be made. Throws ERR_TWILL_DEVICE. */
-export function requireTun(): void {
+/**
+ * Deletes devices that ours replaces, but not for a device that then could not be made. What they carried stands still from
+ * here on. Throws ERR_TWILL_DEVICE, ERR_TWILL_NETLINK or ERR_TWILL_PRIVILEGE, naming the device.
+ */
+export function makeWay(devices: readonly { readonly index: number; readonly name: string }[]): void {
   try {
     accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
   } catch (cause) {
     const fix = 'load the module (modprobe tun), give the container the device, or run as root';
     throw new TwillError('ERR_TWILL_DEVICE', `cannot use /dev/net/tun: ${fix}`, { cause });
+  }
+  for (const { index, name } of devices) {
+    try {
+      netlink.linkDelete(index);
+    } catch (error) {
+      if (!(error instanceof TwillError)) throw error;
+      if (error.errno === ENODEV) continue;
+      throw new TwillError(error.code, `device ${name}: ${error.message}`, { cause: error });
+    }
   }
 }

@@ -19,9 +19,9 @@ import {
   configureDevice,
   type DevicePlan,
   deviceFaults,
+  makeWay,
   refuseNestedUnderlay,
   refuseRivalRoute,
-  requireTun,
 } from './device.js';
 import { Engine, udpUnderlay } from './engine.js';
 import type { DeviceState, Plane, PlaneStats, PlaneTrace } from './plane.js';
@@ -153,9 +153,7 @@ function openEngine(options: UserspacePlaneOptions): Engine {
   refuseNestedUnderlay(locals, plan.networks);
   const givingWay = replaced.map(({ name }) => name);
   for (const network of plan.networks) refuseRivalRoute(network, [wantedName, ...givingWay]);
-  if (replaced.length > 0) requireTun();
-  // Whatever they carried stands still from here on.
-  for (const { index } of replaced) netlink.linkDelete(index);
+  if (replaced.length > 0) makeWay(replaced);
   const engine = Engine.open({
     ...{ encap, port, vni, ownSubnets: plan.subnets, innerMtuBytes: plan.mtuBytes },
     mac: options.mac ?? MacAddress.fromBytes(new Uint8Array(6)),
