@@ -1,6 +1,6 @@
 /** A node changes hands while the others keep sending: from flannel to us, and back. */
 import assert from 'node:assert/strict';
-import { chmod, copyFile } from 'node:fs/promises';
+import { chmod, copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { udpFlow } from '../../src/lab/traffic.js';
@@ -76,6 +76,13 @@ for (const [name, plan, devices] of plans) {
     );
     const { quarantined, identity } = await twill.agent.status();
     assert.deepEqual([quarantined, identity], [[], { encap: true, decap: true }]);
+
+    // A reboot: no device, no subnet.env. The lease knows.
+    assert.equal(await moving.agent.stop(), 0);
+    await rm(moving.agent.subnetFile);
+    await moving.startTwill();
+    await allReach(members);
+    assert.deepEqual({ records: await records.list(), entries: await entriesOf(flannel) }, before);
 
     assert.equal(await moving.agent.stop(), 0);
     await moving.startFlannel();

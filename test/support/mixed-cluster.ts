@@ -75,7 +75,8 @@ export async function mixedCluster(
   const lab = await labWith(t, config, async (make) => {
     const places = labels.map((label, i) => ({
       label,
-      addresses: [...(v4 ? [`192.0.2.${i + 1}/24`] : []), ...(v6 ? [`2001:db8::${i + 1}/64`] : [])],
+      // Hosts have IPv4 also where the overlay has none.
+      addresses: [`192.0.2.${i + 1}/24`, ...(v6 ? [`2001:db8::${i + 1}/64`] : [])],
     }));
     return (await makeSegment(t, places)).map(make);
   });
