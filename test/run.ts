@@ -32,6 +32,8 @@ function installPackages(): void {
     'iputils-ping': ['/usr/bin/ping', '/bin/ping'],
     iproute2: ['/usr/sbin/ip', '/sbin/ip'],
     python3: ['/usr/bin/python3', '/usr/local/bin/python3'],
+    // Its checker of units.
+    systemd: ['/usr/bin/systemd-analyze'],
     // For the benchmark and its report.
     iperf3: ['/usr/bin/iperf3'],
     chromium: ['/usr/bin/chromium'],

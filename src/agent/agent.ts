@@ -29,7 +29,8 @@ import type { WantedDevice } from './leftovers.js';
 import { explainOpenFailure } from './open-failure.js';
 import { PeerTable } from './peers.js';
 import { Readiness } from './readiness.js';
-import { peersJson, statusJson } from './status.js';
+import type { ServiceManager } from './service-manager.js';
+import { peersJson, statusJson, subnetText } from './status.js';
 import type { SubnetEnv } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
 import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
@@ -47,6 +48,8 @@ export interface AgentParts {
   readonly clock?: Clock;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
+  /** Hears how we are. */
+  readonly serviceManager?: ServiceManager;
   /** Ends a start that is still under way. */
   readonly signal?: AbortSignal;
 }
@@ -209,12 +212,15 @@ export class Agent {
 
   /** The loops, then the end. */
   async #live(): Promise<void> {
-    const { holder, peers, device, readiness, clock, parts } = this.#running;
+    const { holder, peers, plane, device, readiness, clock, parts } = this.#running;
     const { signal } = this.#stopping;
     const loops = [holder.keep(signal), peers.follow(signal), device.keep(signal), this.#publish(signal)];
+    const tellers = [
+      readiness.follow(clock, signal, (missing) => this.#tell(missing)),
+      parts.serviceManager?.watch(() => plane.isTurning(), clock, signal),
+    ];
     try {
-      const telling = readiness.follow(clock, signal, (missing) => this.#tell(missing));
-      await Promise.all([...loops, telling]);
+      await Promise.all([...loops, ...tellers]);
     } catch (error) {
       const isLost = error instanceof TwillError && error.code === 'ERR_TWILL_LEASE_LOST';
       const flannels = isLost ? 'Lease has been revoked. Shutting down daemon. ' : '';
@@ -227,15 +233,27 @@ export class Agent {
 
   /** subnet.env makes a CNI plugin start pods: not before they can reach the others. */
   async #publish(signal: AbortSignal): Promise<void> {
-    const { peers, subnetFile, subnetEnv } = this.#running;
+    const { peers, readiness, subnetFile, subnetEnv } = this.#running;
     await Promise.race([peers.applied, aborted(signal)]);
-    await subnetFile.publish(subnetEnv, signal, this.#published);
+    await subnetFile.publish(subnetEnv, signal, () => {
+      readiness.look();
+      this.#published();
+    });
+    readiness.look();
   }
 
   #tell(missing: readonly string[]): void {
-    const { logger } = this.#running.parts;
-    if (missing.length === 0) logger.info('ready');
-    else logger.info({ missing }, `not ready: ${missing.join('; ')}`);
+    const { parts, holder, plane } = this.#running;
+    const { logger, serviceManager } = parts;
+    if (missing.length > 0) {
+      const text = `not ready: ${missing.join('; ')}`;
+      logger.info({ missing }, text);
+      serviceManager?.status(text);
+      return;
+    }
+    logger.info('ready');
+    serviceManager?.status(`ready: ${subnetText(holder.lease.subnets)} on ${plane.deviceName}`);
+    serviceManager?.ready();
   }
 
   /** Stops forwarding and closes everything but the store. The lease stays, so that a restart finds it again. */
@@ -249,6 +267,7 @@ export class Agent {
       this.#stopping.abort();
       const { plane, control, health, readiness, parts } = this.#running;
       readiness.end('stopping');
+      parts.serviceManager?.stopping();
       plane.close();
       await Promise.all([control.close(), health?.close()]);
       parts.logger.info('stopped');
@@ -259,7 +278,8 @@ export class Agent {
   /** SIGHUP: looks at the store afresh and at what of net-conf has changed. */
   reload(): void {
     const { parts, peers } = this.#running;
-    const { store, logger } = parts;
+    const { store, logger, serviceManager } = parts;
+    serviceManager?.reloading();
     peers.refresh();
     const read = async () => {
       const text = await store.readConfig(this.#stopping.signal);
@@ -272,10 +292,12 @@ export class Agent {
       else
         logger.warn({ changes }, `reloaded: ${changes.join(', ')} changed, which takes effect at a restart`);
     };
-    read().catch((error) => {
-      if (!this.#stopping.signal.aborted)
-        logger.error({ err: error }, `reload failed, all stays as it is: ${error.message}`);
-    });
+    read()
+      .catch((error) => {
+        if (!this.#stopping.signal.aborted)
+          logger.error({ err: error }, `reload failed, all stays as it is: ${error.message}`);
+      })
+      .finally(() => serviceManager?.reloaded());
   }
 
   status(): Json {

@@ -65,7 +65,8 @@ export class AgentNode {
       `--control-socket=${this.socket}`,
       `--subnet-file=${this.subnetFile}`,
     ];
-    return [...this.program, ...places, `--iface=${this.iface}`, ...more];
+    if (this.iface !== '') places.push(`--iface=${this.iface}`);
+    return [...this.program, ...places, ...more];
   }
 
   /** `around`: a command line that runs the agent, for example with less privilege. */

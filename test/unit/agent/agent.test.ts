@@ -187,6 +187,7 @@ describe('an agent over a directory store', () => {
       throw fault;
     };
     await assert.rejects(start([], failing), /port 8472 is held by another program/);
+    assert.ok(log.lines.some((line) => /^error: Error registering network: .*8472/.test(line)));
     await assert.rejects(controlRequest(socket(), 'status'), /./);
     await start();
   });
