@@ -26,17 +26,21 @@ import { changedParts, clusterOf, networkList, networks, underlayFamilies } from
 import { DeviceKeeper } from './device-keeper.js';
 import { type HostNetlink, readHostNetwork } from './host.js';
 import { LeaseHolder } from './lease-holder.js';
+import type { WantedDevice } from './leftovers.js';
 import { dataplaneSample, SubnetTexts } from './metrics-sample.js';
 import { explainOpenFailure } from './open-failure.js';
 import { PeerTable } from './peers.js';
 import { Readiness } from './readiness.js';
-import { peerRows, statusJson } from './status.js';
+import type { ServiceManager } from './service-manager.js';
+import { peerRows, statusJson, subnetText } from './status.js';
 import type { SubnetEnv } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
+import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
 import { traceJson } from './trace.js';
 import { chooseUnderlay, type Underlay } from './underlay.js';
+import { untilServed } from './until-served.js';
 import { packageVersion } from './version.js';
-import { chooseVtepMac } from './vtep-mac.js';
+import { chooseVtepMacs } from './vtep-mac.js';
 
 export interface AgentParts {
   /** Stays the caller's: `stop` does not close it. */
@@ -47,6 +51,8 @@ export interface AgentParts {
   readonly clock?: Clock;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
+  /** Hears how we are. */
+  readonly serviceManager?: ServiceManager;
   /** Ends a start that is still under way. */
   readonly signal?: AbortSignal;
 }
@@ -114,7 +120,8 @@ export class Agent {
           )
         : null;
       undo.push(() => health?.close());
-      const netConfText = await store.readConfig(signal);
+      const patience = { clock, logger, random };
+      const netConfText = await untilServed(() => store.readConfig(signal), patience, signal);
       const cluster = clusterOf(netConfText, store.description);
       const { netConf, backend } = cluster;
       logger.info(`Found network config - Backend type: ${backend.type}`);
@@ -139,9 +146,13 @@ export class Agent {
         publicIp: underlay.publicIp ?? IpAddress.of(4, 0n),
         publicIpv6: underlay.publicIpv6,
       };
-      const mac =
-        backend.encap === 'vxlan' ? chooseVtepMac(await store.list(signal), identity, random) : undefined;
-      const node: BackendNode = { ...identity, ...(mac && { mac }) };
+      // Before the store is touched: a flanneld that lives here is not to be disturbed.
+      const wanted = wantedDevice(options, netConf, backend);
+      const leftovers = takeable(wanted, netlink);
+      const listing = await untilServed(() => store.list(signal), patience, signal);
+      const macs =
+        backend.encap === 'vxlan' ? chooseVtepMacs(listing, identity, leftoverMacs(leftovers), random) : {};
+      const node: BackendNode = { ...identity, ...macs };
 
       const ttlMs = options.leaseTtlSeconds * 1000;
       const subnetFile = new SubnetFile(options.subnetFile, { logger, clock, random });
@@ -149,6 +160,7 @@ export class Agent {
         {
           ...{ store, netConf, logger, clock, random, ttlMs },
           attributes: backend.attributes(node),
+          listing,
           previous: await subnetFile.previousSubnets(),
           renewMarginMs: options.subnetLeaseRenewMarginMinutes * 60_000,
         },
@@ -164,10 +176,12 @@ export class Agent {
         workerCpus: options.workerCpus,
         ...localAddresses(netConf, underlay),
         ownAddresses: netlink.addresses().map(({ address }) => address),
-        ...(mac && { mac }),
+        ...macs,
+        replaces: leftovers,
         ...(options.tunName !== undefined && { deviceName: options.tunName }),
       });
       undo.push(() => plane.close());
+      if (leftovers.length > 0) logger.info(takeoverLine(leftovers, node));
       const { mtuBytes } = plane;
       logger.info(
         { device: plane.deviceName, mtuBytes },
@@ -176,6 +190,7 @@ export class Agent {
       const device = new DeviceKeeper({
         ...{ plane, netlink, logger, clock },
         explain: (error) => explained(error, netlink, { port: backend.port, deviceName: plane.deviceName }),
+        supplanter: () => supplanter(wanted, netlink),
       });
       readiness.set('device', () => device.trouble);
 
@@ -204,12 +219,15 @@ export class Agent {
 
   /** The loops, then the end. */
   async #live(): Promise<void> {
-    const { holder, peers, device, readiness, clock, parts } = this.#running;
+    const { holder, peers, plane, device, readiness, clock, parts } = this.#running;
     const { signal } = this.#stopping;
     const loops = [holder.keep(signal), peers.follow(signal), device.keep(signal), this.#publish(signal)];
+    const tellers = [
+      readiness.follow(clock, signal, (missing) => this.#tell(missing)),
+      parts.serviceManager?.watch(() => plane.isTurning(), clock, signal),
+    ];
     try {
-      const telling = readiness.follow(clock, signal, (missing) => this.#tell(missing));
-      await Promise.all([...loops, telling]);
+      await Promise.all([...loops, ...tellers]);
     } catch (error) {
       const isLost = error instanceof TwillError && error.code === 'ERR_TWILL_LEASE_LOST';
       const flannels = isLost ? 'Lease has been revoked. Shutting down daemon. ' : '';
@@ -222,15 +240,27 @@ export class Agent {
 
   /** subnet.env makes a CNI plugin start pods: not before they can reach the others. */
   async #publish(signal: AbortSignal): Promise<void> {
-    const { peers, subnetFile, subnetEnv } = this.#running;
+    const { peers, readiness, subnetFile, subnetEnv } = this.#running;
     await Promise.race([peers.applied, aborted(signal)]);
-    await subnetFile.publish(subnetEnv, signal, this.#published);
+    await subnetFile.publish(subnetEnv, signal, () => {
+      readiness.look();
+      this.#published();
+    });
+    readiness.look();
   }
 
   #tell(missing: readonly string[]): void {
-    const { logger } = this.#running.parts;
-    if (missing.length === 0) logger.info('ready');
-    else logger.info({ missing }, `not ready: ${missing.join('; ')}`);
+    const { parts, holder, plane } = this.#running;
+    const { logger, serviceManager } = parts;
+    if (missing.length > 0) {
+      const text = `not ready: ${missing.join('; ')}`;
+      logger.info({ missing }, text);
+      serviceManager?.status(text);
+      return;
+    }
+    logger.info('ready');
+    serviceManager?.status(`ready: ${subnetText(holder.lease.subnets)} on ${plane.deviceName}`);
+    serviceManager?.ready();
   }
 
   /** Stops forwarding and closes everything but the store. The lease stays, so that a restart finds it again. */
@@ -244,6 +274,7 @@ export class Agent {
       this.#stopping.abort();
       const { plane, control, health, readiness, parts } = this.#running;
       readiness.end('stopping');
+      parts.serviceManager?.stopping();
       plane.close();
       await Promise.all([control.close(), health?.close()]);
       parts.logger.info('stopped');
@@ -254,7 +285,8 @@ export class Agent {
   /** SIGHUP: looks at the store afresh and at what of net-conf has changed. */
   reload(): void {
     const { parts, peers } = this.#running;
-    const { store, logger } = parts;
+    const { store, logger, serviceManager } = parts;
+    serviceManager?.reloading();
     peers.refresh();
     const read = async () => {
       const text = await store.readConfig(this.#stopping.signal);
@@ -267,10 +299,12 @@ export class Agent {
       else
         logger.warn({ changes }, `reloaded: ${changes.join(', ')} changed, which takes effect at a restart`);
     };
-    read().catch((error) => {
-      if (!this.#stopping.signal.aborted)
-        logger.error({ err: error }, `reload failed, all stays as it is: ${error.message}`);
-    });
+    read()
+      .catch((error) => {
+        if (!this.#stopping.signal.aborted)
+          logger.error({ err: error }, `reload failed, all stays as it is: ${error.message}`);
+      })
+      .finally(() => serviceManager?.reloaded());
   }
 
   status(): Json {
@@ -332,6 +366,12 @@ function metricsSample(dataplane: DataplaneSample | null, readiness: Readiness, 
     ...{ version: packageVersion(), nowMs: clock.nowMs(), isReady: readiness.isReady },
     ...{ conditions: Object.fromEntries(conditions), dataplane },
   };
+}
+
+function wantedDevice({ tunName }: RunOptions, netConf: NetConf, backend: Backend): WantedDevice {
+  const { port, vni, deviceName } = backend;
+  const networks = networkList(netConf);
+  return { name: tunName ?? deviceName, port, networks, ...(vni !== undefined && { vni }) };
 }
 
 function openPlane(parts: AgentParts, netlink: HostNetlink, options: UserspacePlaneOptions): Plane {

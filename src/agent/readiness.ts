@@ -24,6 +24,8 @@ export class Readiness {
     CONDITIONS.map((name) => [name, () => BEFORE[name]]),
   );
   #end: string | null = null;
+  #told: string | null = null;
+  #onChange: (missing: readonly string[]) => void = () => {};
 
   /** From now on this tells whether the condition holds. */
   set(name: ConditionName, check: ConditionCheck): void {
@@ -53,19 +55,25 @@ export class Readiness {
     return this.missing.length === 0;
   }
 
-  /** Tells of every change until `signal` aborts, of the state at the start too. */
+  /** Tells of every change until `signal` aborts, of the state at the start too: soon by itself, at once after `look`. */
   async follow(
     clock: Clock,
     signal: AbortSignal,
     onChange: (missing: readonly string[]) => void,
   ): Promise<void> {
-    let before: string | null = null;
+    this.#onChange = onChange;
     while (!signal.aborted) {
-      const { missing } = this;
-      const now = missing.join('\n');
-      if (now !== before) onChange(missing);
-      before = now;
+      this.look();
       await clock.sleep(LOOK_EVERY_MS, signal);
     }
+    this.#onChange = () => {};
+  }
+
+  look(): void {
+    const { missing } = this;
+    const now = missing.join('\n');
+    if (now === this.#told) return;
+    this.#told = now;
+    this.#onChange(missing);
   }
 }

@@ -43,6 +43,7 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
       port: backend.port,
       ...(backend.vni !== undefined && { vni: backend.vni }),
       ...(node.mac && { mac: node.mac.toString() }),
+      ...(node.macV6 && { macV6: node.macV6.toString() }),
     },
     store: {
       description: parts.storeDescription,
@@ -83,6 +84,7 @@ export function* peerRows(entries: readonly PeerLease[], stats: PeerStats): Gene
         endpoint: { address: peer.endpoint.address.toString(), port: peer.endpoint.port },
         mac: peer.mac?.toString() ?? null,
         expiresAt: timeText(lease.expiresAtMs),
+        isReservation: lease.expiresAtMs === undefined,
         encap: { packets: count('encapPackets'), bytes: count('encapBytes'), drops: count('encapDrops') },
         decap: { packets: count('decapPackets'), bytes: count('decapBytes'), drops: count('decapDrops') },
         idleSeconds: Number.isFinite(idleSeconds) ? Math.round(idleSeconds * 10) / 10 : null,
@@ -104,7 +106,7 @@ function direction({ received, receivedBytes, delivered, deliveredBytes, drops }
   return { received, receivedBytes, delivered, deliveredBytes, drops: { ...drops } };
 }
 
-/** null: never. */
+/** null: never, or at a time that only the store knows. */
 function timeText(atMs: number | undefined): string | null {
-  return atMs === undefined ? null : new Date(atMs).toISOString();
+  return atMs === undefined || !Number.isFinite(atMs) ? null : new Date(atMs).toISOString();
 }

@@ -30,7 +30,7 @@ export function renderPeers(peers: Json): string[] {
     cell(field(peer, 'mac')),
     ...['encap', 'decap'].map((direction) => countText(field(peer, direction))),
     idleText(field(peer, 'idleSeconds')),
-    cell(field(peer, 'expiresAt'), 'never'),
+    cell(field(peer, 'expiresAt'), field(peer, 'isReservation') === false ? 'unknown' : 'never'),
   ]);
   return rows.length === 0 ? ['no peers'] : table(HEADER, rows);
 }

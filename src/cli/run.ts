@@ -1,5 +1,6 @@
 /** `twill run`: the agent in the foreground. */
 import { Agent } from '../agent/agent.js';
+import { ServiceManager } from '../agent/service-manager.js';
 import { type RunOptions, runFlags, runOptions } from '../config/run-options.js';
 import { TwillError } from '../errors.js';
 import { createLogger } from '../observe/log.js';
@@ -27,12 +28,13 @@ export const runCommand: Command = {
 
 export async function runAgent(options: RunOptions, io: CommandIo): Promise<number> {
   const logger = createLogger({ level: options.logLevel });
-  const { undone } = options;
+  const { stateDirectory, undone } = options;
   if (undone.length > 0)
     logger.warn({ undone }, `this version does less than was asked: ${undone.join('; ')}`);
-  const store = await openStore(options.store);
+  const serviceManager = new ServiceManager(io.env, { logger });
+  const store = await openStore(options.store, { stateDirectory, say: (message) => logger.warn(message) });
   try {
-    const agent = await Agent.start(options, { store, logger, signal: io.signal });
+    const agent = await Agent.start(options, { store, logger, serviceManager, signal: io.signal });
     const stop = () => {
       logger.info('stopping on a signal');
       void agent.stop();

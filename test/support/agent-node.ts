@@ -44,6 +44,8 @@ export class AgentNode {
   /** Beside our own. */
   environment: NodeJS.ProcessEnv = {};
   iface = 'eth0';
+  /** Where leases are kept, if not in the directory `store`. */
+  storeFlags: readonly string[] = [];
   stderr = '';
 
   constructor(namespace: Namespace, directory: string, store: string) {
@@ -61,11 +63,12 @@ export class AgentNode {
 
   flags(more: readonly string[] = []): string[] {
     const places = [
-      `--store=dir:${this.store}`,
+      ...(this.storeFlags.length > 0 ? this.storeFlags : [`--store=dir:${this.store}`]),
       `--control-socket=${this.socket}`,
       `--subnet-file=${this.subnetFile}`,
     ];
-    return [...this.program, ...places, `--iface=${this.iface}`, ...more];
+    if (this.iface !== '') places.push(`--iface=${this.iface}`);
+    return [...this.program, ...places, ...more];
   }
 
   /** `around`: a command line that runs the agent, for example with less privilege. */

@@ -19,7 +19,9 @@ import type { Store } from '../../../src/store/store.js';
 import { FakeClock, FakePlane, MemoryStore, recordingLogger, until } from './fakes.js';
 
 const hostNetlink: HostNetlink = {
-  links: () => [{ index: 2, name: 'eth0', kind: '', mtu: 1500, up: true, mac: null, lower: 0 }],
+  links: () => [
+    { index: 2, name: 'eth0', kind: '', mtu: 1500, up: true, mac: null, lower: 0, master: 0, carrier: true },
+  ],
   addresses: () => [{ index: 2, address: IpAddress.parse('192.0.2.1'), length: 24, scope: 0, flags: 0x80 }],
   routes: () => [],
   routeGet: () => assert.fail('not asked'),
@@ -119,6 +121,7 @@ describe('an agent over a directory store', () => {
         endpoint: { address: '192.0.2.2', port: 8472 },
         mac: '02:00:00:00:00:02',
         expiresAt: null,
+        isReservation: true,
         encap: { packets: 1, bytes: 100, drops: 0 },
         decap: { packets: 2, bytes: 200, drops: 1 },
         idleSeconds: 0,
@@ -188,6 +191,7 @@ describe('an agent over a directory store', () => {
       throw fault;
     };
     await assert.rejects(start([], failing), /port 8472 is held by another program/);
+    assert.ok(log.lines.some((line) => /^error: Error registering network: .*8472/.test(line)));
     await assert.rejects(controlRequest(socket(), 'status'), /./);
     await start();
   });
