@@ -37,6 +37,7 @@ import type { SubnetEnv } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
 import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
 import { traceJson } from './trace.js';
+import { TrafficWatch, trafficRequest } from './traffic.js';
 import { chooseUnderlay, type Underlay } from './underlay.js';
 import { untilServed } from './until-served.js';
 import { packageVersion } from './version.js';
@@ -81,6 +82,7 @@ export class Agent {
   readonly #running: Running;
   readonly #stopping: AbortController;
   readonly #subnetTexts = new SubnetTexts();
+  readonly #traffic: TrafficWatch;
   #netConfText: string;
   #closed: Promise<void> | undefined;
   #published: () => void = () => {};
@@ -95,6 +97,7 @@ export class Agent {
     this.#running = running;
     this.#stopping = stopping;
     this.#netConfText = running.netConfText;
+    this.#traffic = new TrafficWatch(running.plane);
     this.finished = this.#live();
     this.finished.catch(() => {});
   }
@@ -131,6 +134,7 @@ export class Agent {
         status: () => started().status(),
         peers: () => started().peers(),
         trace: (params) => started().trace(addressParameter(params)),
+        traffic: (params) => started().traffic(params),
       });
       undo.push(() => control.close());
 
@@ -323,6 +327,13 @@ export class Agent {
   peers(): JsonRows {
     const { peers, plane } = this.#running;
     return new JsonRows(peerRows(peers.entries, plane.peerStats()));
+  }
+
+  /** Throws ERR_TWILL_ARGUMENT. */
+  traffic(params: Json): Json {
+    const { plane, holder } = this.#running;
+    const node = { subnet: subnetText(holder.lease.subnets), device: plane.deviceName };
+    return { node, ...this.#traffic.look(trafficRequest(params)) };
   }
 
   dataplane(): DataplaneSample {
