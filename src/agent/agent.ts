@@ -318,6 +318,7 @@ export class Agent {
       readiness: readiness.conditions,
       version: packageVersion(),
       lease: holder.lease,
+      leaseRenewsAtMs: holder.renewsAtMs,
       deviceTrouble: device.trouble,
       storeDescription: parts.store.description,
       upMs: clock.nowMs() - startedAtMs,
@@ -349,7 +350,10 @@ export class Agent {
   trace(address: string): Json {
     const { plane, peers, holder } = this.#running;
     const destination = IpAddress.parse(address);
-    return traceJson(destination, plane.trace(destination), peers.entries, holder.lease.subnets);
+    return traceJson({
+      ...{ destination, found: plane.trace(destination), stats: plane.peerStats() },
+      ...{ entries: peers.entries, quarantined: peers.quarantined, ownSubnets: holder.lease.subnets },
+    });
   }
 }
 

@@ -52,7 +52,7 @@ describe('twill', () => {
     assert.deepEqual([unknown.code, unknown.out], [2, '']);
     assert.match(
       unknown.err,
-      /^twill: unknown command fly: the commands are run, demo, bench, status, peers, trace$/m,
+      /^twill: unknown command fly: the commands are run, demo, bench, status, peers, top, trace$/m,
     );
     assert.match((await twill('--fly')).err, /unknown flag --fly/);
     const flag = await twill('status', '--jsn');
