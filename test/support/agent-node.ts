@@ -61,6 +61,7 @@ export class AgentNode {
       ...(this.storeFlags.length > 0 ? this.storeFlags : [`--store=dir:${this.store}`]),
       `--control-socket=${this.socket}`,
       `--subnet-file=${this.subnetFile}`,
+      `--state-dir=${this.directory}`,
     ];
     return [cli, 'run', ...places, `--iface=${this.iface}`, ...more];
   }
@@ -84,11 +85,13 @@ export class AgentNode {
 
   /** Messages of the log at this level. */
   logged(level: string): string[] {
-    const records = this.stderr.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
-    return records
-      .map((line) => JSON.parse(line) as { level: string; msg: string })
-      .filter((record) => record.level === level)
-      .map(({ msg }) => msg);
+    return this.records.filter((record) => record.level === level).map(({ msg }) => msg);
+  }
+
+  /** Its log. */
+  get records(): { readonly level: string; readonly time: string; readonly msg: string }[] {
+    const lines = this.stderr.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
+    return lines.map((line) => JSON.parse(line));
   }
 
   /** Runs to the end: exit code and the lines for people. */

@@ -56,7 +56,9 @@ export function failureKind(error: unknown): FailureKind {
 /** One line, without the library's "14 UNAVAILABLE:". */
 export function failureText(error: unknown): string {
   const { details, message } = error as Partial<ServiceError>;
-  return (details || message || String(error)).split('\n')[0] ?? '';
+  const text = (details || message || String(error)).split('\n')[0] ?? '';
+  const isTls = /certificate|altnames|alert/i.test(text);
+  return isTls ? `${text} (see --etcd-cafile, --etcd-certfile and the name in the endpoint)` : text;
 }
 
 /** Where nothing could be reached, or nothing that could serve us: trying again may help. */
