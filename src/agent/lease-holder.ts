@@ -68,9 +68,9 @@ export class LeaseHolder {
   }
 
   /** Throws ERR_TWILL_OUT_OF_SUBNETS, ERR_TWILL_STORE, or what the codec says. */
-  static async acquire(terms: LeaseTerms, signal: AbortSignal): Promise<LeaseHolder> {
+  static async acquire({ listing: first, ...terms }: LeaseTerms, signal: AbortSignal): Promise<LeaseHolder> {
     for (let attempt = 1; attempt <= mostAttempts && !signal.aborted; attempt++) {
-      const listing = attempt === 1 ? terms.listing : undefined;
+      const listing = attempt === 1 ? first : undefined;
       const taken = await untilServed(
         async () => acquireOnce(terms, listing ?? (await terms.store.list(signal)), signal),
         terms,
