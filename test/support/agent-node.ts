@@ -24,7 +24,7 @@ export interface Status {
   readonly peers: number;
   readonly quarantined: readonly { readonly key: string; readonly reason: string }[];
   readonly identity: { readonly encap: boolean; readonly decap: boolean };
-  readonly store: { readonly trouble: string | null };
+  readonly store: { readonly trouble: string | null; readonly lastSnapshotAt: string | null };
   readonly counters: {
     readonly [direction in 'encap' | 'decap']: {
       readonly delivered: number;
