@@ -22,6 +22,7 @@ export type TwillErrorCode =
   | 'ERR_TWILL_CLOSED' // used after close
   | 'ERR_TWILL_POOL' // buffer pool misuse or exhaustion
   | 'ERR_TWILL_CONTROL' // the control socket cannot be used
+  | 'ERR_TWILL_HEALTH' // the port for health checks cannot be used
   | 'ERR_TWILL_INTERNAL';
 
 export interface TwillErrorDetail {

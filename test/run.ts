@@ -35,6 +35,8 @@ function installPackages(): void {
     'etcd-client': ['/usr/bin/etcdctl'],
     openssl: ['/usr/bin/openssl'],
     python3: ['/usr/bin/python3', '/usr/local/bin/python3'],
+    // Its checker of units.
+    systemd: ['/usr/bin/systemd-analyze'],
     // For the benchmark and its report.
     iperf3: ['/usr/bin/iperf3'],
     chromium: ['/usr/bin/chromium'],

@@ -65,6 +65,9 @@ class Engine {
   EngineStats Stats() const;
   TraceResult Trace(const IpAddr& destination) const;
   size_t Step();
+  // Whether every worker has turned since the last call, which asks them anew. The first call finds them
+  // turning.
+  bool Turning();
   // Stops the workers and closes the ports: no descriptor stays. Calls after it find an engine without
   // workers.
   void Close();

@@ -48,6 +48,12 @@ export class PeerTable {
   #planChanged: () => void = () => {};
   #lastSnapshotAtMs: number | null = null;
   #trouble: string | null = null;
+  #missing: string | null = 'the leases of the other nodes have not been read yet';
+  #resolveApplied: () => void = () => {};
+  /** Resolves when the first complete snapshot is in the plane. */
+  readonly applied = new Promise<void>((resolve) => {
+    this.#resolveApplied = resolve;
+  });
 
   constructor(parts: PeerTableParts) {
     this.#parts = parts;
@@ -65,6 +71,11 @@ export class PeerTable {
   /** What is wrong with the store now; the table then stands as it was. */
   get trouble(): string | null {
     return this.#trouble;
+  }
+
+  /** Why the plane does not have the peers of the last snapshot; null: it has. */
+  get missing(): string | null {
+    return this.#missing;
   }
 
   /** Follows the store until `signal` aborts. */
@@ -104,7 +115,10 @@ export class PeerTable {
     }
     try {
       plane.setPeers(this.#entries.flatMap(({ peers }) => peers));
+      this.#missing = null;
+      this.#resolveApplied();
     } catch (error) {
+      this.#missing = `the peer table could not be changed: ${(error as Error).message}`;
       logger.error({ err: error }, 'the peer table could not be changed; it stands as it was');
     }
     this.#logChange(change);

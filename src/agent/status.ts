@@ -17,6 +17,8 @@ export interface StatusParts {
   readonly deviceTrouble: string | null;
   readonly storeDescription: string;
   readonly peers: PeerTable;
+  /** What each condition lacks; null: it holds. */
+  readonly readiness: { readonly [condition: string]: string | null };
   readonly upMs: number;
 }
 
@@ -40,12 +42,15 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
       port: backend.port,
       ...(backend.vni !== undefined && { vni: backend.vni }),
       ...(node.mac && { mac: node.mac.toString() }),
+      ...(node.macV6 && { macV6: node.macV6.toString() }),
     },
     store: {
       description: parts.storeDescription,
       trouble: peers.trouble,
       lastSnapshotAt: timeText(peers.lastSnapshotAtMs ?? undefined),
     },
+    ready: Object.values(parts.readiness).every((missing) => missing === null),
+    readiness: { ...parts.readiness },
     generation: stats.generation,
     peers: stats.peers,
     quarantined: peers.quarantined.map(({ key, reason }) => ({ key, reason })),

@@ -38,6 +38,8 @@ export interface NativeEngineOptions {
   vni: number;
   /** Our VTEP MAC, 6 bytes (zero for udp). */
   mac: Uint8Array;
+  /** That of frames with IPv6 inside, where it is another. */
+  macV6?: Uint8Array | null;
   /** Packets for these are ours: packed prefixes, 18 bytes each: family (4|6), length, 16 bytes of address. */
   ownSubnets: Uint8Array;
   /** Our own addresses, which must not appear as inner source: packed as ownSubnets (/32, /128). */
@@ -118,6 +120,8 @@ export interface NativeEngine {
   listen(side: 'overlay' | 'underlay', listener: (() => void) | null): void;
   /** One sweep in both directions on an engine with `workers: 0`; packets moved. */
   step(): number;
+  /** Whether every worker has turned since the last call, which asks them anew. True where there is none. */
+  turning(): boolean;
   close(): void;
 }
 
@@ -130,7 +134,17 @@ export interface NativeLink {
   mac: Uint8Array | null;
   /** ifindex of the lower device, 0 where there is none. */
   lower: number;
-  vxlan?: { vni: number; port: number; local: Uint8Array | null; learning: boolean };
+  /** ifindex of the bridge, bond or VRF that it belongs to, 0 where there is none. */
+  master: number;
+  carrier: boolean;
+  vxlan?: {
+    vni: number;
+    port: number;
+    local: Uint8Array | null;
+    remote: Uint8Array | null;
+    learning: boolean;
+    external: boolean;
+  };
 }
 export interface NativeAddress {
   index: number;
@@ -283,6 +297,8 @@ export interface NativeAddon {
   readonly traffic: NativeTraffic;
   /** flock(2), exclusive, without waiting: whether it is ours now. The kernel releases it when the descriptor closes. */
   tryLockFile(descriptor: number): boolean;
+  /** One datagram, without waiting. `path` of a Unix socket; "@" in front: a name in the abstract namespace. */
+  sendToUnixSocket(path: string, bytes: Uint8Array): void;
 }
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
