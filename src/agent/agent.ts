@@ -34,6 +34,7 @@ import type { SubnetEnv } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
 import { traceJson } from './trace.js';
 import { chooseUnderlay, type Underlay } from './underlay.js';
+import { untilServed } from './until-served.js';
 import { packageVersion } from './version.js';
 import { chooseVtepMac } from './vtep-mac.js';
 
@@ -104,7 +105,8 @@ export class Agent {
     let agent: Agent | undefined;
     const started = (): Agent => {
       if (agent) return agent;
-      throw new TwillError('ERR_TWILL_CONTROL', 'the agent is still starting: ask again in a moment');
+      const waiting = readiness.missing[0] ?? 'ask again in a moment';
+      throw new TwillError('ERR_TWILL_CONTROL', `the agent is still starting: ${waiting}`);
     };
     try {
       // First of all: a probe shall find us alive however slow the store is.
@@ -112,11 +114,6 @@ export class Agent {
         ? await HealthServer.listen({ ...options.healthz, missing: () => readiness.missing, pages: {} })
         : null;
       undo.push(() => health?.close());
-      const netConfText = await store.readConfig(signal);
-      const cluster = clusterOf(netConfText, store.description);
-      const { netConf, backend } = cluster;
-      logger.info(`Found network config - Backend type: ${backend.type}`);
-
       // Before anything is changed: a second agent is refused here.
       const control = await ControlServer.listen(options.controlSocket, {
         status: () => started().status(),
@@ -124,6 +121,11 @@ export class Agent {
         trace: (params) => started().trace(addressParameter(params)),
       });
       undo.push(() => control.close());
+      const patience = { clock, logger, random };
+      const netConfText = await untilServed(() => store.readConfig(signal), patience, signal);
+      const cluster = clusterOf(netConfText, store.description);
+      const { netConf, backend } = cluster;
+      logger.info(`Found network config - Backend type: ${backend.type}`);
 
       const underlay = chooseUnderlay(
         { ...options, families: underlayFamilies(cluster) },
@@ -137,8 +139,8 @@ export class Agent {
         publicIp: underlay.publicIp ?? IpAddress.of(4, 0n),
         publicIpv6: underlay.publicIpv6,
       };
-      const mac =
-        backend.encap === 'vxlan' ? chooseVtepMac(await store.list(signal), identity, random) : undefined;
+      const listing = await untilServed(() => store.list(signal), patience, signal);
+      const mac = backend.encap === 'vxlan' ? chooseVtepMac(listing, identity, random) : undefined;
       const node: BackendNode = { ...identity, ...(mac && { mac }) };
 
       const ttlMs = options.leaseTtlSeconds * 1000;
@@ -147,6 +149,7 @@ export class Agent {
         {
           ...{ store, netConf, logger, clock, random, ttlMs },
           attributes: backend.attributes(node),
+          listing,
           previous: await subnetFile.previousSubnets(),
           renewMarginMs: options.subnetLeaseRenewMarginMinutes * 60_000,
         },
