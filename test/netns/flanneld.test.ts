@@ -3,18 +3,10 @@ import assert from 'node:assert/strict';
 import { readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type AgentNode, labOfTwo } from '../support/agent-node.js';
+import { labOfTwo } from '../support/agent-node.js';
 import { base, cannotRun, cli, pings, until } from '../support/namespaces.js';
 
 const skip = await cannotRun();
-
-/** What curl in that namespace would get: status code and body. */
-async function get({ namespace }: AgentNode, path: string): Promise<{ status: number; text: string }> {
-  const script = `const r = await fetch('http://127.0.0.1:8081${path}'); console.log(r.status + ' ' + await r.text())`;
-  const { stdout } = await namespace.exec(process.execPath, ['--input-type=module', '-e', script]);
-  const [, status = '', text = ''] = /^(\d+) ([\s\S]*?)\n$/.exec(stdout) ?? [];
-  return { status: Number(status), text };
-}
 
 test("under the name flanneld, through a link: no subcommand, flannel's defaults", {
   skip,
@@ -37,8 +29,8 @@ test("under the name flanneld, through a link: no subcommand, flannel's defaults
   b.run();
   const [, right] = await Promise.all([a.started(), b.started()]);
   await until('it carries', () => pings(a.namespace, base(right.node.subnet)));
-  assert.deepEqual(await get(a, '/healthz'), { status: 200, text: 'flanneld is running' });
-  assert.deepEqual(await get(a, '/readyz'), { status: 200, text: 'flanneld is ready' });
+  assert.deepEqual(await a.get('/healthz'), { status: 200, text: 'flanneld is running' });
+  assert.deepEqual(await a.get('/readyz'), { status: 200, text: 'flanneld is ready' });
   assert.match(await readFile(a.subnetFile, 'utf8'), /^FLANNEL_IPMASQ=true\n/m);
   const warnings = a.logged('warn').filter((line) => line.startsWith('this version does less'));
   assert.equal(warnings.length, 1);
@@ -66,12 +58,12 @@ test('readiness of a running node: withdrawn while its device is down, and back'
   const [a] = nodes;
   a.run(['--healthz-port=8081']);
   const { node } = await a.started();
-  assert.equal((await get(a, '/readyz')).status, 200);
+  assert.equal((await a.get('/readyz')).status, 200);
   await a.namespace.ip('link', 'set', node.device, 'down');
-  await until('not ready', async () => (await get(a, '/readyz')).status === 503);
-  assert.match((await get(a, '/readyz')).text, /^flanneld is not ready yet\ndevice: it is down/);
-  assert.equal((await get(a, '/healthz')).status, 200);
+  await until('not ready', async () => (await a.get('/readyz')).status === 503);
+  assert.match((await a.get('/readyz')).text, /^flanneld is not ready yet\ndevice: it is down/);
+  assert.equal((await a.get('/healthz')).status, 200);
   assert.match(await a.twill('status'), /^ready +NO: device: it is down/m);
   await a.namespace.ip('link', 'set', node.device, 'up');
-  await until('ready again', async () => (await get(a, '/readyz')).status === 200);
+  await until('ready again', async () => (await a.get('/readyz')).status === 200);
 });
