@@ -47,6 +47,8 @@ Result<EngineConfig> ConfigOf(const Napi::Object& o) {
   Bytes mac = BytesOf(o.Get("mac"));
   if (mac.size != 6) return wrong("mac must have 6 bytes");
   std::memcpy(c.tunnel.mac.data(), mac.data, 6);
+  Bytes mac_v6 = BytesOf(o.Get("macV6"));
+  if (mac_v6.size == 6) std::memcpy(c.tunnel.mac_v6.emplace().data(), mac_v6.data, 6);
   c.node.cluster_port = static_cast<uint16_t>(NumberOf(o, "port"));
   c.node.inner_mtu_bytes = NumberOf(o, "innerMtu");
   c.node.source_check = BooleanOf(o, "sourceCheck");

@@ -25,6 +25,7 @@ import { changedParts, clusterOf, networkList, networks, underlayFamilies } from
 import { DeviceKeeper } from './device-keeper.js';
 import { type HostNetlink, readHostNetwork } from './host.js';
 import { LeaseHolder } from './lease-holder.js';
+import type { WantedDevice } from './leftovers.js';
 import { explainOpenFailure } from './open-failure.js';
 import { PeerTable } from './peers.js';
 import { Readiness } from './readiness.js';
@@ -32,11 +33,12 @@ import type { ServiceManager } from './service-manager.js';
 import { peersJson, statusJson, subnetText } from './status.js';
 import type { SubnetEnv } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
+import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
 import { traceJson } from './trace.js';
 import { chooseUnderlay, type Underlay } from './underlay.js';
 import { untilServed } from './until-served.js';
 import { packageVersion } from './version.js';
-import { chooseVtepMac } from './vtep-mac.js';
+import { chooseVtepMacs } from './vtep-mac.js';
 
 export interface AgentParts {
   /** Stays the caller's: `stop` does not close it. */
@@ -139,9 +141,13 @@ export class Agent {
         publicIp: underlay.publicIp ?? IpAddress.of(4, 0n),
         publicIpv6: underlay.publicIpv6,
       };
+      // Before the store is touched: a flanneld that lives here is not to be disturbed.
+      const wanted = wantedDevice(options, netConf, backend);
+      const leftovers = takeable(wanted, netlink);
       const listing = await untilServed(() => store.list(signal), patience, signal);
-      const mac = backend.encap === 'vxlan' ? chooseVtepMac(listing, identity, random) : undefined;
-      const node: BackendNode = { ...identity, ...(mac && { mac }) };
+      const macs =
+        backend.encap === 'vxlan' ? chooseVtepMacs(listing, identity, leftoverMacs(leftovers), random) : {};
+      const node: BackendNode = { ...identity, ...macs };
 
       const ttlMs = options.leaseTtlSeconds * 1000;
       const subnetFile = new SubnetFile(options.subnetFile, { logger, clock, random });
@@ -165,10 +171,12 @@ export class Agent {
         workerCpus: options.workerCpus,
         ...localAddresses(netConf, underlay),
         ownAddresses: netlink.addresses().map(({ address }) => address),
-        ...(mac && { mac }),
+        ...macs,
+        replaces: leftovers,
         ...(options.tunName !== undefined && { deviceName: options.tunName }),
       });
       undo.push(() => plane.close());
+      if (leftovers.length > 0) logger.info(takeoverLine(leftovers, node));
       const { mtuBytes } = plane;
       logger.info(
         { device: plane.deviceName, mtuBytes },
@@ -177,6 +185,7 @@ export class Agent {
       const device = new DeviceKeeper({
         ...{ plane, netlink, logger, clock },
         explain: (error) => explained(error, netlink, { port: backend.port, deviceName: plane.deviceName }),
+        supplanter: () => supplanter(wanted, netlink),
       });
       readiness.set('device', () => device.trouble);
 
@@ -322,6 +331,12 @@ function localAddresses(netConf: NetConf, { address, addressV6 }: Underlay) {
   const first = netConf.enableIpv4 ? address : addressV6;
   if (!first) throw new TwillError('ERR_TWILL_INTERNAL', 'an interface without an address was chosen');
   return { localAddress: first, ...(addressV6 && { localAddressV6: addressV6 }) };
+}
+
+function wantedDevice({ tunName }: RunOptions, netConf: NetConf, backend: Backend): WantedDevice {
+  const { port, vni, deviceName } = backend;
+  const networks = networkList(netConf);
+  return { name: tunName ?? deviceName, port, networks, ...(vni !== undefined && { vni }) };
 }
 
 function openPlane(parts: AgentParts, netlink: HostNetlink, options: UserspacePlaneOptions): Plane {

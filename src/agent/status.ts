@@ -42,6 +42,7 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
       port: backend.port,
       ...(backend.vni !== undefined && { vni: backend.vni }),
       ...(node.mac && { mac: node.mac.toString() }),
+      ...(node.macV6 && { macV6: node.macV6.toString() }),
     },
     store: {
       description: parts.storeDescription,

@@ -32,6 +32,8 @@ export interface DataplaneOptions {
   readonly vni?: number;
   /** Our VTEP's MAC. Default: a random local one. */
   readonly mac?: MacAddress | string;
+  /** That of frames with IPv6 inside. Default: the same. */
+  readonly macV6?: MacAddress | string;
   /** Largest inner packet, bytes. Default: what an underlay of 1500 leaves. */
   readonly mtuBytes?: number;
   /** Addresses of this node that no peer may send from, beside those of the underlay. */
@@ -96,15 +98,17 @@ export class Dataplane implements AsyncDisposable {
       typeof options.mac === 'string'
         ? MacAddress.parse(options.mac)
         : (options.mac ?? MacAddress.local(randomBytes(6)));
+    const macV6 = typeof options.macV6 === 'string' ? MacAddress.parse(options.macV6) : options.macV6;
     const subnets = options.subnets.map(toPrefix);
     const networks = (options.networks ?? []).map(toPrefix);
     const wantedName = options.overlay.kind === 'tun' ? (options.overlay.name ?? 'twill%d') : '';
     if (options.overlay.kind === 'tun') {
       refuseNestedUnderlay(locals, networks);
-      for (const network of networks) refuseRivalRoute(network, wantedName);
+      for (const network of networks) refuseRivalRoute(network, [wantedName]);
     }
     const engine = Engine.open({
       ...{ encap, port, vni, mac, workers, ownSubnets: subnets, innerMtuBytes: mtuBytes },
+      ...(macV6 && { macV6 }),
       ownAddresses: [
         ...locals.filter(({ isUnspecified }) => !isUnspecified),
         ...(options.ownAddresses ?? []).map(toAddress),

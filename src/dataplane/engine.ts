@@ -17,6 +17,8 @@ export interface EngineOptions {
   readonly vni: number;
   /** Our VTEP MAC; zero for udp. */
   readonly mac: MacAddress;
+  /** That of frames with IPv6 inside, where it is another. */
+  readonly macV6?: MacAddress;
   /** Packets for these are ours; each base address is also that of the ICMP errors we send. */
   readonly ownSubnets: readonly Prefix[];
   /** Addresses of this node, which nobody else may send from. */
@@ -59,6 +61,7 @@ export class Engine {
       loadNative().openEngine({
         ...options,
         mac: options.mac.bytes(),
+        macV6: options.macV6?.bytes() ?? null,
         ownSubnets: packPrefixes(options.ownSubnets),
         ownAddresses: packPrefixes(options.ownAddresses.map(hostPrefix)),
         icmpSources: packPrefixes(options.ownSubnets.map(({ address }) => hostPrefix(address))),

@@ -19,6 +19,7 @@ import {
   configureDevice,
   type DevicePlan,
   deviceFaults,
+  makeWay,
   refuseNestedUnderlay,
   refuseRivalRoute,
 } from './device.js';
@@ -32,6 +33,8 @@ export interface UserspacePlaneOptions {
   readonly subnets: LeaseSubnets;
   /** Our VTEP MAC, for VXLAN. */
   readonly mac?: MacAddress;
+  /** That of frames with IPv6 inside, where it is another. */
+  readonly macV6?: MacAddress;
   /** Underlay addresses that we send from; a second one for IPv6 beside IPv4. */
   readonly localAddress: IpAddress;
   readonly localAddressV6?: IpAddress;
@@ -49,6 +52,8 @@ export interface UserspacePlaneOptions {
   readonly offload?: readonly OffloadName[];
   /** Default: the backend's name for it. */
   readonly deviceName?: string;
+  /** Devices of the kernel that give way to ours: they are deleted at the last moment, and what they carried with them. */
+  readonly replaces?: readonly { readonly index: number; readonly name: string }[];
   /** The device outlives us. */
   readonly persistDevice?: boolean;
 }
@@ -68,7 +73,7 @@ export class UserspacePlane implements Plane {
     this.#deviceName = engine.native.deviceName;
     this.mtuBytes = mtuOf(options);
     // The next device takes the name of this one, also where the kernel picked the number.
-    this.#options = { ...options, deviceName: this.#deviceName };
+    this.#options = { ...options, deviceName: this.#deviceName, replaces: [] };
   }
 
   /** Throws ERR_TWILL_SOCKET, _DEVICE, _PRIVILEGE, _NETLINK or _CONFIG; nothing is left behind then. */
@@ -119,7 +124,7 @@ export class UserspacePlane implements Plane {
     const plan = planOf(this.#options);
     const faults = deviceFaults(link, plan);
     if (faults.length > 0) {
-      for (const network of plan.networks) refuseRivalRoute(network, name);
+      for (const network of plan.networks) refuseRivalRoute(network, [name]);
       configureDevice(link.index, name, plan);
     }
     return { mended: [...renamed, ...faults], trouble: null };
@@ -149,11 +154,15 @@ function openEngine(options: UserspacePlaneOptions): Engine {
   const plan = planOf(options);
   const wantedName = options.deviceName ?? backend.deviceName;
   const locals = localsOf(options);
+  const replaced = options.replaces ?? [];
   refuseNestedUnderlay(locals, plan.networks);
-  for (const network of plan.networks) refuseRivalRoute(network, wantedName);
+  const givingWay = replaced.map(({ name }) => name);
+  for (const network of plan.networks) refuseRivalRoute(network, [wantedName, ...givingWay]);
+  if (replaced.length > 0) makeWay(replaced);
   const engine = Engine.open({
     ...{ encap, port, vni, ownSubnets: plan.subnets, innerMtuBytes: plan.mtuBytes },
     mac: options.mac ?? MacAddress.fromBytes(new Uint8Array(6)),
+    ...(options.macV6 && { macV6: options.macV6 }),
     ownAddresses: options.ownAddresses,
     sourceCheck: options.sourceCheck,
     overlay: { kind: 'tun', name: wantedName, persist: options.persistDevice ?? false },

@@ -56,12 +56,13 @@ export class Claims {
 /** VTEP MACs that a lease advertises, in lower case, whatever else they may be. */
 export function vtepMacTexts({ attributes }: Lease): string[] {
   return [attributes.backendData, attributes.backendV6Data].flatMap((data) => {
-    const text = vtepMac(data);
+    const text = vtepMacText(data);
     return text === null ? [] : [text.toLowerCase()];
   });
 }
 
-function vtepMac(data: Json | undefined): string | null {
+/** The MAC of one family's backend data as it stands there. */
+export function vtepMacText(data: Json | undefined): string | null {
   if (typeof data !== 'object' || data === null || Array.isArray(data)) return null;
   // In any case, as the backend reads it.
   const mac = field(data, 'VtepMAC');

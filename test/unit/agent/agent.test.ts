@@ -19,7 +19,9 @@ import type { Store } from '../../../src/store/store.js';
 import { FakeClock, FakePlane, MemoryStore, recordingLogger, until } from './fakes.js';
 
 const hostNetlink: HostNetlink = {
-  links: () => [{ index: 2, name: 'eth0', kind: '', mtu: 1500, up: true, mac: null, lower: 0 }],
+  links: () => [
+    { index: 2, name: 'eth0', kind: '', mtu: 1500, up: true, mac: null, lower: 0, master: 0, carrier: true },
+  ],
   addresses: () => [{ index: 2, address: IpAddress.parse('192.0.2.1'), length: 24, scope: 0, flags: 0x80 }],
   routes: () => [],
   routeGet: () => assert.fail('not asked'),

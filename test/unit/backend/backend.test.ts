@@ -32,7 +32,10 @@ test("vxlan: flannel's name, port, MTU and lease", () => {
   const vxlan = backend('{"Type":"vxlan"}');
   assert.deepEqual([vxlan.deviceName, vxlan.port, vxlan.vni], ['flannel.1', 8472, 1]);
   assert.deepEqual([vxlan.deviceMtu(1500, 4), vxlan.deviceMtu(1500, 6)], [1450, 1430]);
-  assert.equal(backend('{"Type":"vxlan","VNI":9,"Port":4789,"MTU":9000}').deviceMtu(1500, 4), 8950);
+  const own = backend('{"Type":"vxlan","VNI":9,"Port":4789,"MTU":1400}');
+  assert.deepEqual([own.deviceName, own.port, own.vni], ['flannel.9', 4789, 9]);
+  assert.deepEqual([own.deviceMtu(1500, 4), own.deviceMtu(1500, 6)], [1350, 1330]);
+  assert.equal(own.deviceMtu(1300, 4), 1250, 'never more than the interface carries');
   assert.equal(
     encodeLeaseValue(vxlan.attributes(node)),
     '{"PublicIP":"192.0.2.1","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:01"}}',
@@ -82,6 +85,20 @@ for (const [section, why] of wrong) {
   test(`refused: ${section}`, () =>
     assert.throws(() => backend(section), { code: 'ERR_TWILL_CONFIG', message: why }));
 }
+
+test('vxlan: a MAC for each family where flannel had one for each, and IPv6 alone has no data of IPv4', () => {
+  const macV6 = MacAddress.parse('02:00:00:00:00:06');
+  const vxlan = backend('{"Type":"vxlan","VNI":7}');
+  const publicIpv6 = IpAddress.parse('2001:db8::1');
+  assert.equal(
+    encodeLeaseValue(vxlan.attributes({ ...node, publicIpv6, macV6 })),
+    '{"PublicIP":"192.0.2.1","PublicIPv6":"2001:db8::1","BackendType":"vxlan","BackendData":{"VNI":7,"VtepMAC":"02:00:00:00:00:01"},"BackendV6Data":{"VNI":7,"VtepMAC":"02:00:00:00:00:06"}}',
+  );
+  assert.equal(
+    encodeLeaseValue(vxlan.attributes({ ...node, publicIp: IpAddress.parse('0.0.0.0'), publicIpv6 })),
+    '{"PublicIP":"0.0.0.0","PublicIPv6":"2001:db8::1","BackendType":"vxlan","BackendV6Data":{"VNI":7,"VtepMAC":"02:00:00:00:00:01"}}',
+  );
+});
 
 test('an underlay too small for the headers is refused', () => {
   assert.throws(() => backend('{"Type":"vxlan"}').deviceMtu(100, 4), {
