@@ -237,11 +237,10 @@ export class Agent {
   async #publish(signal: AbortSignal): Promise<void> {
     const { peers, readiness, subnetFile, subnetEnv } = this.#running;
     await Promise.race([peers.applied, aborted(signal)]);
-    await subnetFile.publish(subnetEnv, signal, () => {
+    await subnetFile.keep(subnetEnv, signal, () => {
       readiness.look();
       this.#published();
     });
-    readiness.look();
   }
 
   #tell(missing: readonly string[]): void {
