@@ -1,5 +1,6 @@
 /** Twill in the place of flanneld: the name, the flags, the environment and the health port, as a process. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -67,4 +68,37 @@ test('readiness of a running node: withdrawn while its device is down, and back'
   assert.match(await a.twill('status'), /^ready +NO: device: it is down/m);
   await a.namespace.ip('link', 'set', node.device, 'up');
   await until('ready again', async () => (await a.get('/readyz')).status === 200);
+});
+
+test('a stop that waits for somebody is over in three seconds, or at once by a second signal', {
+  skip,
+  timeout: 60_000,
+}, async (t) => {
+  const { nodes } = await labOfTwo(t, { Backend: { Type: 'vxlan' } });
+  const [a] = nodes;
+  // Half a request holds the health server up.
+  const half = `
+import socket, time
+s = socket.create_connection(("127.0.0.1", 8081))
+s.send(b"GET /healthz HTTP/1.1\\r\\n")
+print("sent", flush=True)
+time.sleep(60)`;
+  const begin = async () => {
+    const child = a.run(['--healthz-port=8081']);
+    await a.started();
+    const asking = a.namespace.spawn('python3', ['-c', half], { stdio: ['ignore', 'pipe', 'ignore'] });
+    assert.ok(asking.stdout);
+    await once(asking.stdout, 'data');
+    const end = once(child, 'exit');
+    child.kill('SIGTERM');
+    await until('it stops', async () => a.logged('info').includes('stopping on a signal'));
+    return { child, end };
+  };
+  const patient = await begin();
+  assert.deepEqual(await patient.end, [0, null]);
+  const { child, end } = await begin();
+  // What comes in the first half second counts as the same wish.
+  const again = setInterval(() => child.kill('SIGTERM'), 100);
+  t.after(() => clearInterval(again));
+  assert.deepEqual(await end, [128 + 15, null]);
 });
