@@ -123,6 +123,7 @@ export class Agent {
         trace: (params) => started().trace(addressParameter(params)),
       });
       undo.push(() => control.close());
+      parts.serviceManager?.status(`starting: ${store.description} is asked for the network configuration`);
       const patience = { clock, logger, random };
       const netConfText = await untilServed(() => store.readConfig(signal), patience, signal);
       const cluster = clusterOf(netConfText, store.description);
