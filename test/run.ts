@@ -31,6 +31,9 @@ function installPackages(): void {
     tcpdump: ['/usr/bin/tcpdump', '/usr/sbin/tcpdump'],
     'iputils-ping': ['/usr/bin/ping', '/bin/ping'],
     iproute2: ['/usr/sbin/ip', '/sbin/ip'],
+    'etcd-server': ['/usr/bin/etcd'],
+    'etcd-client': ['/usr/bin/etcdctl'],
+    openssl: ['/usr/bin/openssl'],
     python3: ['/usr/bin/python3', '/usr/local/bin/python3'],
     // Its checker of units.
     systemd: ['/usr/bin/systemd-analyze'],

@@ -36,6 +36,7 @@ import { SubnetFile } from './subnet-file.js';
 import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
 import { traceJson } from './trace.js';
 import { chooseUnderlay, type Underlay } from './underlay.js';
+import { untilServed } from './until-served.js';
 import { packageVersion } from './version.js';
 import { chooseVtepMacs } from './vtep-mac.js';
 
@@ -114,7 +115,8 @@ export class Agent {
         ? await HealthServer.listen({ ...options.healthz, missing: () => readiness.missing, pages: {} })
         : null;
       undo.push(() => health?.close());
-      const netConfText = await store.readConfig(signal);
+      const patience = { clock, logger, random };
+      const netConfText = await untilServed(() => store.readConfig(signal), patience, signal);
       const cluster = clusterOf(netConfText, store.description);
       const { netConf, backend } = cluster;
       logger.info(`Found network config - Backend type: ${backend.type}`);
@@ -142,10 +144,9 @@ export class Agent {
       // Before the store is touched: a flanneld that lives here is not to be disturbed.
       const wanted = wantedDevice(options, netConf, backend);
       const leftovers = takeable(wanted, netlink);
+      const listing = await untilServed(() => store.list(signal), patience, signal);
       const macs =
-        backend.encap === 'vxlan'
-          ? chooseVtepMacs(await store.list(signal), identity, leftoverMacs(leftovers), random)
-          : {};
+        backend.encap === 'vxlan' ? chooseVtepMacs(listing, identity, leftoverMacs(leftovers), random) : {};
       const node: BackendNode = { ...identity, ...macs };
 
       const ttlMs = options.leaseTtlSeconds * 1000;
@@ -154,6 +155,7 @@ export class Agent {
         {
           ...{ store, netConf, logger, clock, random, ttlMs },
           attributes: backend.attributes(node),
+          listing,
           previous: await subnetFile.previousSubnets(),
           renewMarginMs: options.subnetLeaseRenewMarginMinutes * 60_000,
         },

@@ -101,8 +101,8 @@ export class PeerTable {
   apply(snapshot: StoreSnapshot): void {
     const { leases, clock, plane, logger, onSnapshot } = this.#parts;
     this.#snapshots += 1;
-    this.#lastSnapshotAtMs = clock.nowMs();
-    this.#trouble = null;
+    this.#lastSnapshotAtMs = snapshot.asOfMs ?? clock.nowMs();
+    if (snapshot.asOfMs === undefined) this.#trouble = null;
     onSnapshot(snapshot);
     const change = leases.apply(snapshot, clock.nowMs());
     this.#decide();
@@ -166,8 +166,8 @@ export class PeerTable {
       const before = this.#snapshots;
       try {
         const snapshot = await store.list(signal);
-        // What the watch brought meanwhile is newer.
-        if (this.#snapshots === before) this.apply(snapshot);
+        // What the watch brought meanwhile is newer, and what is old news was known.
+        if (this.#snapshots === before && snapshot.asOfMs === undefined) this.apply(snapshot);
       } catch (error) {
         if (!signal.aborted) this.#note(error as Error);
       }
@@ -183,6 +183,8 @@ export class PeerTable {
   }
 
   #note(error: Error | null): void {
+    // Nothing has changed, and that is news too.
+    if (error === null && this.#lastSnapshotAtMs !== null) this.#lastSnapshotAtMs = this.#parts.clock.nowMs();
     const trouble = error?.message ?? null;
     if (trouble === this.#trouble) return;
     const { logger, store } = this.#parts;

@@ -78,6 +78,7 @@ export function peersJson(entries: readonly PeerLease[]): Json[] {
       endpoint: { address: peer.endpoint.address.toString(), port: peer.endpoint.port },
       mac: peer.mac?.toString() ?? null,
       expiresAt: timeText(lease.expiresAtMs),
+      isReservation: lease.expiresAtMs === undefined,
     })),
   );
 }
@@ -95,7 +96,7 @@ function direction({ received, receivedBytes, delivered, deliveredBytes, drops }
   return { received, receivedBytes, delivered, deliveredBytes, drops: { ...drops } };
 }
 
-/** null: never. */
+/** null: never, or at a time that only the store knows. */
 function timeText(atMs: number | undefined): string | null {
-  return atMs === undefined ? null : new Date(atMs).toISOString();
+  return atMs === undefined || !Number.isFinite(atMs) ? null : new Date(atMs).toISOString();
 }

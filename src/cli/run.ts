@@ -28,11 +28,11 @@ export const runCommand: Command = {
 
 export async function runAgent(options: RunOptions, io: CommandIo): Promise<number> {
   const logger = createLogger({ level: options.logLevel });
-  const { undone } = options;
+  const { stateDirectory, undone } = options;
   if (undone.length > 0)
     logger.warn({ undone }, `this version does less than was asked: ${undone.join('; ')}`);
   const serviceManager = new ServiceManager(io.env, { logger });
-  const store = await openStore(options.store);
+  const store = await openStore(options.store, { stateDirectory, say: (message) => logger.warn(message) });
   try {
     const agent = await Agent.start(options, { store, logger, serviceManager, signal: io.signal });
     const stop = () => {

@@ -34,6 +34,8 @@ export interface RunOptions {
   readonly controlSocket: string;
   /** Where health checks are answered; absent: nowhere. */
   readonly healthz?: { readonly ip: IpAddress; readonly port: number };
+  /** Where the last good snapshot of the store is kept; `''`: nowhere. */
+  readonly stateDirectory: string;
   readonly logLevel: LogLevel;
   /** What flags ask for and this version leaves undone, in words. */
   readonly undone: readonly string[];
@@ -124,6 +126,11 @@ export const runFlags: readonly FlagSpec[] = [
   ),
   textFlag('tun-name', '', "name of the device (default flannel's: flannel.<VNI>, flannel0)"),
   textFlag('control-socket', DEFAULT_CONTROL_SOCKET, 'socket that "twill status", "peers" and "trace" ask'),
+  textFlag(
+    'state-dir',
+    '/var/lib/twill',
+    'folder for the last good snapshot of etcd, which a start goes on from while etcd is down; empty: none',
+  ),
   {
     name: 'log-level',
     kind: 'choice',
@@ -180,6 +187,7 @@ export function runOptions(
     offload: parseOffload(string('offload')),
     ...(tunName !== '' && { tunName }),
     controlSocket: string('control-socket'),
+    stateDirectory: string('state-dir'),
     ...(healthzPort !== 0 && { healthz: { ip: healthzIp, port: healthzPort } }),
     logLevel: given.has('log-level') ? (values['log-level'] as LogLevel) : verbosity(Number(values['v'])),
     undone,

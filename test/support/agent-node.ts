@@ -44,6 +44,8 @@ export class AgentNode {
   /** Beside our own. */
   environment: NodeJS.ProcessEnv = {};
   iface = 'eth0';
+  /** Where leases are kept, if not in the directory `store`. */
+  storeFlags: readonly string[] = [];
   stderr = '';
 
   constructor(namespace: Namespace, directory: string, store: string) {
@@ -61,7 +63,7 @@ export class AgentNode {
 
   flags(more: readonly string[] = []): string[] {
     const places = [
-      `--store=dir:${this.store}`,
+      ...(this.storeFlags.length > 0 ? this.storeFlags : [`--store=dir:${this.store}`]),
       `--control-socket=${this.socket}`,
       `--subnet-file=${this.subnetFile}`,
     ];

@@ -121,6 +121,7 @@ describe('an agent over a directory store', () => {
         endpoint: { address: '192.0.2.2', port: 8472 },
         mac: '02:00:00:00:00:02',
         expiresAt: null,
+        isReservation: true,
       },
     ]);
     const trace = (await controlRequest(socket(), 'trace', { address: '10.5.240.9' })) as {
