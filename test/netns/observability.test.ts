@@ -44,7 +44,7 @@ async function onTerminal(size: [number, number], steps: Step[], command: string
     restored: boolean;
     failure: string | null;
   };
-  assert.equal(played.failure, null, played.output.slice(-2000));
+  assert.equal(played.failure, null, `${played.failure}: ${JSON.stringify(played.output.slice(-1000))}`);
   return played;
 }
 
@@ -174,14 +174,19 @@ test('top: live on a terminal, by its keys, and the terminal is given back howev
   assert.ok(ended.output.endsWith('\x1b[?1049l'));
 
   // The agent goes away and comes back: top says so and goes on.
-  const looking = join(directory, 'looking');
+  const [looking, told] = [join(directory, 'looking'), join(directory, 'told')];
   const played = onTerminal(
     [110, 24],
-    [{ await: rates }, { touch: looking }, { await: 'no agent listens' }, { await: rates }, { send: 'q' }],
+    [
+      ...[{ await: rates }, { touch: looking }],
+      ...[{ await: 'no agent listens' }, { touch: told }],
+      ...[{ await: rates }, { send: 'q' }],
+    ],
     command,
   );
   await until('it looks', async () => existsSync(looking));
   await a.stop();
+  await until('it tells that the agent went', async () => existsSync(told));
   a.run();
   await a.ready(1);
   assert.equal((await played).restored, true);
