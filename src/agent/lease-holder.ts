@@ -69,9 +69,9 @@ export class LeaseHolder {
   }
 
   /** Throws ERR_TWILL_OUT_OF_SUBNETS, ERR_TWILL_STORE, or what the codec says. */
-  static async acquire(terms: LeaseTerms, signal: AbortSignal): Promise<LeaseHolder> {
+  static async acquire({ listing: first, ...terms }: LeaseTerms, signal: AbortSignal): Promise<LeaseHolder> {
     for (let attempt = 1; attempt <= mostAttempts && !signal.aborted; attempt++) {
-      const listing = attempt === 1 ? terms.listing : undefined;
+      const listing = attempt === 1 ? first : undefined;
       const taken = await untilServed(
         async () => acquireOnce(terms, listing ?? (await terms.store.list(signal)), signal),
         terms,
@@ -89,6 +89,11 @@ export class LeaseHolder {
 
   get lease(): Lease {
     return this.#lease;
+  }
+
+  /** null: never, for it has no end. */
+  get renewsAtMs(): number | null {
+    return this.#record.expiresAtMs === undefined ? null : this.#renewAtMs;
   }
 
   /** A listing of the store: when our record is not in it as we left it, the keeper looks closer. */
