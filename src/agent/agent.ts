@@ -37,6 +37,7 @@ import type { SubnetEnv } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
 import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
 import { traceJson } from './trace.js';
+import { TrafficWatch, trafficRequest } from './traffic.js';
 import { chooseUnderlay, type Underlay } from './underlay.js';
 import { untilServed } from './until-served.js';
 import { packageVersion } from './version.js';
@@ -81,6 +82,7 @@ export class Agent {
   readonly #running: Running;
   readonly #stopping: AbortController;
   readonly #subnetTexts = new SubnetTexts();
+  readonly #traffic: TrafficWatch;
   #netConfText: string;
   #closed: Promise<void> | undefined;
   #published: () => void = () => {};
@@ -95,6 +97,7 @@ export class Agent {
     this.#running = running;
     this.#stopping = stopping;
     this.#netConfText = running.netConfText;
+    this.#traffic = new TrafficWatch(running.plane);
     this.finished = this.#live();
     this.finished.catch(() => {});
   }
@@ -124,6 +127,7 @@ export class Agent {
         status: () => started().status(),
         peers: () => started().peers(),
         trace: (params) => started().trace(addressParameter(params)),
+        traffic: (params) => started().traffic(params),
       });
       undo.push(() => control.close());
       parts.serviceManager?.status(`starting: ${store.description} is asked for the network configuration`);
@@ -312,6 +316,7 @@ export class Agent {
       readiness: readiness.conditions,
       version: packageVersion(),
       lease: holder.lease,
+      leaseRenewsAtMs: holder.renewsAtMs,
       deviceTrouble: device.trouble,
       storeDescription: parts.store.description,
       upMs: clock.nowMs() - startedAtMs,
@@ -321,6 +326,13 @@ export class Agent {
   peers(): JsonRows {
     const { peers, plane } = this.#running;
     return new JsonRows(peerRows(peers.entries, plane.peerStats()));
+  }
+
+  /** Throws ERR_TWILL_ARGUMENT. */
+  traffic(params: Json): Json {
+    const { plane, holder } = this.#running;
+    const node = { subnet: subnetText(holder.lease.subnets), device: plane.deviceName };
+    return { node, ...this.#traffic.look(trafficRequest(params)) };
   }
 
   dataplane(): DataplaneSample {
@@ -336,7 +348,10 @@ export class Agent {
   trace(address: string): Json {
     const { plane, peers, holder } = this.#running;
     const destination = IpAddress.parse(address);
-    return traceJson(destination, plane.trace(destination), peers.entries, holder.lease.subnets);
+    return traceJson({
+      ...{ destination, found: plane.trace(destination), stats: plane.peerStats() },
+      ...{ entries: peers.entries, quarantined: peers.quarantined, ownSubnets: holder.lease.subnets },
+    });
   }
 }
 
