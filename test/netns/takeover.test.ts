@@ -5,26 +5,16 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { udpFlow } from '../../src/lab/traffic.js';
 import { type AgentNode, labOfTwo } from '../support/agent-node.js';
-import { allReach, type ClusterPlan, type Member, mixedCluster } from '../support/mixed-cluster.js';
+import {
+  allReach,
+  type ClusterPlan,
+  entriesOf,
+  type Member,
+  mixedCluster,
+} from '../support/mixed-cluster.js';
 import { cannotRun, pings, until } from '../support/namespaces.js';
 
 const skip = await cannotRun();
-
-/** What a node knows of its peers, as the kernel shows it. */
-async function entriesOf({ namespace }: Member): Promise<string> {
-  const shown = await Promise.all([
-    namespace.ip('neighbour', 'show', 'nud', 'permanent'),
-    namespace.ip('-6', 'neighbour', 'show', 'nud', 'permanent'),
-    namespace.exec('bridge', ['fdb', 'show']).then(({ stdout }) => stdout),
-    namespace.ip('route'),
-    namespace.ip('-6', 'route'),
-  ]);
-  return shown
-    .flatMap((text) => text.split('\n'))
-    .filter((line) => line.includes('flannel'))
-    .sort()
-    .join('\n');
-}
 
 const plans: [string, ClusterPlan, string[]][] = [
   ['vxlan', { type: 'vxlan', families: [4] }, ['flannel.1']],

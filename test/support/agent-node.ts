@@ -116,6 +116,15 @@ export class AgentNode {
     return (await this.namespace.exec(process.execPath, argv)).stdout;
   }
 
+  /** What its health port 8081 answers: status code and body. */
+  async get(path: string): Promise<{ status: number; text: string }> {
+    const url = `http://127.0.0.1:8081${path}`;
+    const script = `const r = await fetch('${url}'); console.log(r.status + ' ' + await r.text())`;
+    const { stdout } = await this.namespace.exec(process.execPath, ['--input-type=module', '-e', script]);
+    const [, status = '', text = ''] = /^(\d+) ([\s\S]*?)\n$/.exec(stdout) ?? [];
+    return { status: Number(status), text };
+  }
+
   /** What `twill status --json` prints, without starting it. */
   async status(): Promise<Status> {
     return (await controlRequest(this.socket, 'status')) as unknown as Status;

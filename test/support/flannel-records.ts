@@ -1,6 +1,7 @@
 /** The lease records of a cluster as flannel's nodes see them, whatever holds them. */
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Etcd, etcdPrefix } from './etcd.js';
 
 export interface FlannelRecords {
   /** Value by key, below `subnets/`. */
@@ -38,5 +39,32 @@ export class DirectoryRecords implements FlannelRecords {
 
   remove(key: string): Promise<void> {
     return rm(join(this.#subnets, key), { force: true });
+  }
+}
+
+/** Those in etcd, read and written by etcdctl: keys with a lease of a day, as flannel's. */
+export class EtcdRecords implements FlannelRecords {
+  readonly #etcd: Etcd;
+
+  constructor(etcd: Etcd) {
+    this.#etcd = etcd;
+  }
+
+  async list(): Promise<ReadonlyMap<string, string>> {
+    // flannel's listing has no "/" at the end.
+    const answer = JSON.parse(await this.#etcd.ctl('get', '--prefix', '-w', 'json', `${etcdPrefix}/subnets`));
+    const text = (base64: string) => Buffer.from(base64, 'base64').toString();
+    const pairs = (answer.kvs ?? []) as { key: string; value: string }[];
+    return new Map(
+      pairs.map(({ key, value }) => [text(key).slice(`${etcdPrefix}/subnets/`.length), text(value)]),
+    );
+  }
+
+  async put(key: string, value: string): Promise<void> {
+    await this.#etcd.put(`subnets/${key}`, value, `--lease=${await this.#etcd.grant(86_400)}`);
+  }
+
+  remove(key: string): Promise<void> {
+    return this.#etcd.remove(`subnets/${key}`);
   }
 }

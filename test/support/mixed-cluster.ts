@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Namespace } from '../../src/lab/namespace.js';
-import { type AgentNode, labWith } from './agent-node.js';
+import { AgentNode, labWith } from './agent-node.js';
+import { type Etcd, startEtcd } from './etcd.js';
 import { type FlannelCluster, FlannelNode } from './flannel-node.js';
-import { DirectoryRecords, type FlannelRecords } from './flannel-records.js';
+import { DirectoryRecords, EtcdRecords, type FlannelRecords } from './flannel-records.js';
 import { base, makeSegment, pings, until } from './namespaces.js';
 
 export interface ClusterPlan {
@@ -14,6 +15,8 @@ export interface ClusterPlan {
   readonly port?: number;
   /** The option of net-conf. */
   readonly mtuBytes?: number;
+  /** Where the leases are. Default: a directory. */
+  readonly store?: 'etcd';
 }
 
 const V4 = '10.77.0.0/16';
@@ -48,6 +51,8 @@ export class Member {
 export interface MixedCluster {
   readonly members: readonly Member[];
   readonly records: FlannelRecords;
+  /** Where they are there. */
+  readonly etcd: Etcd | null;
 }
 
 /** Nodes 192.0.2.1 (2001:db8::1) and so on. Nothing runs yet. */
@@ -72,16 +77,13 @@ export async function mixedCluster(
     ...{ type, vni, port, mtuBytes: mtuBytes ?? 1500 },
     ...{ v4: v4 ? V4 : null, v6: v6 ? V6 : null },
   };
-  const lab = await labWith(t, config, async (make) => {
-    const places = labels.map((label, i) => ({
-      label,
-      // Hosts have IPv4 also where the overlay has none.
-      addresses: [`192.0.2.${i + 1}/24`, ...(v6 ? [`2001:db8::${i + 1}/64`] : [])],
-    }));
-    return (await makeSegment(t, places)).map(make);
-  });
-  const records = new DirectoryRecords(lab.store);
-  const members = lab.nodes.map((agent, i) => {
+  const places = labels.map((label, i) => ({
+    label,
+    // Hosts have IPv4 also where the overlay has none.
+    addresses: [`192.0.2.${i + 1}/24`, ...(v6 ? [`2001:db8::${i + 1}/64`] : [])],
+  }));
+  const { agents, records, etcd } = await (plan.store === 'etcd' ? onEtcd : onDirectory)(t, config, places);
+  const members = agents.map((agent, i) => {
     const place = {
       ...{ namespace: agent.namespace, iface: 'eth0', number: 101 + i },
       publicIp: v4 ? `192.0.2.${i + 1}` : null,
@@ -92,7 +94,36 @@ export async function mixedCluster(
     t.after(() => member.flannel.stop().catch(() => {}));
     return member;
   });
-  return { members, records };
+  return { members, records, etcd };
+}
+
+interface Stored {
+  readonly agents: readonly AgentNode[];
+  readonly records: FlannelRecords;
+  readonly etcd: Etcd | null;
+}
+
+type Places = Parameters<typeof makeSegment>[1];
+
+async function onDirectory(t: TestContext, config: object, places: Places): Promise<Stored> {
+  const { nodes, store } = await labWith(t, config, async (make) => (await makeSegment(t, places)).map(make));
+  return { agents: nodes, records: new DirectoryRecords(store), etcd: null };
+}
+
+/** It runs on the segment too. */
+async function onEtcd(t: TestContext, config: object, places: Places): Promise<Stored> {
+  const host = '192.0.2.250';
+  const namespaces = await makeSegment(t, [...places, { label: 'etcd', addresses: [`${host}/24`] }]);
+  const namespace = namespaces.pop();
+  assert.ok(namespace);
+  const etcd = await startEtcd(t, { namespace, host });
+  await etcd.put('config', JSON.stringify({ Network: V4, ...config }));
+  const agents = namespaces.map((place) => {
+    const agent = new AgentNode(place, etcd.directory, '');
+    agent.storeFlags = [`--etcd-endpoints=${etcd.endpoints.join(',')}`];
+    return agent;
+  });
+  return { agents, records: new EtcdRecords(etcd), etcd };
 }
 
 /** Every member reaches every other in each family. */
@@ -107,4 +138,20 @@ export async function allReach(members: readonly Member[], withinMs?: number): P
       }
     }
   }
+}
+
+/** What a node that runs flannel knows of its peers, as its kernel shows it. */
+export async function entriesOf({ namespace }: Member): Promise<string> {
+  const shown = await Promise.all([
+    namespace.ip('neighbour', 'show', 'nud', 'permanent'),
+    namespace.ip('-6', 'neighbour', 'show', 'nud', 'permanent'),
+    namespace.exec('bridge', ['fdb', 'show']).then(({ stdout }) => stdout),
+    namespace.ip('route'),
+    namespace.ip('-6', 'route'),
+  ]);
+  return shown
+    .flatMap((text) => text.split('\n'))
+    .filter((line) => line.includes('flannel'))
+    .sort()
+    .join('\n');
 }

@@ -53,6 +53,14 @@ test('vxlan: dual stack becomes a row for each family, each to its own address',
   );
 });
 
+test('vxlan: a peer of flannel v0.11 names no VNI', () => {
+  const value =
+    '{"PublicIP":"192.0.2.2","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:02"}}';
+  const decision = backend('{"Type":"vxlan","VNI":7}').decide(lease(value));
+  assert.ok('peers' in decision);
+  assert.equal(decision.peers[0]?.mac?.toString(), '02:00:00:00:00:02');
+});
+
 const refused: [string, RegExp][] = [
   ['"BackendType":"host-gw"', /BackendType is "host-gw"/],
   ['"BackendType":""', /BackendType is ""/],
@@ -76,7 +84,12 @@ for (const [rest, why] of refused) {
 
 const wrong: [string, RegExp][] = [
   ['{"Type":"vxlan","VNI":16777216}', /VNI is 16777216: write an integer from 0 to 16777215/],
+  ['{"Type":"vxlan","VNI":-1}', /VNI is -1/],
+  ['{"Type":"vxlan","VNI":"1"}', /VNI is "1"/],
   ['{"Type":"vxlan","Port":65536}', /Port is 65536/],
+  ['{"Type":"vxlan","Port":-1}', /Port is -1/],
+  ['{"Type":"vxlan","MTU":65536}', /MTU is 65536/],
+  ['{"Type":"vxlan","GBP":true}', /GBP is true, which this version cannot do/],
   ['{"Type":"udp","Port":"8285"}', /Port is "8285"/],
   ['{"Type":"vxlan","DirectRouting":true}', /DirectRouting is true, which this version cannot do/],
   ['{"Type":"constructor"}', /this version has udp, vxlan/],
