@@ -10,7 +10,7 @@ namespace twill {
 // known if the row of the inner source names it, which costs nothing; the set of all
 // endpoints is asked only where that row says nothing, or to name the first reason.
 template <typename E>
-void DecapPathFor<E>::Run(const PeerTable& table, Batch& batch, Tally& tally) {
+void DecapPathFor<E>::Judge(const PeerTable& table, Batch& batch) {
   std::array<InnerPacket, kBatchMax> inner;
   std::array<uint32_t, kBatchMax> guess;
   for (size_t i = 0; i < batch.size(); i++) batch[i].drop = Unwrap(table, batch[i], inner[i]);
@@ -23,7 +23,6 @@ void DecapPathFor<E>::Run(const PeerTable& table, Batch& batch, Tally& tally) {
     if (packet.drop == DropReason::kNone || packet.truncated || !node_.source_check) continue;
     if (!table.IsEndpoint(packet.remote.address)) packet.drop = DropReason::kUnknownPeer;
   }
-  batch.RemoveDropped(tally);
 }
 
 template <typename E>

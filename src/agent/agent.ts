@@ -18,14 +18,16 @@ import { netlink as kernelNetlink } from '../native/netlink.js';
 import { IpAddress, type IpFamily } from '../net/ip.js';
 import type { Json } from '../net/json.js';
 import { Prefix } from '../net/prefix.js';
-import { ControlServer } from '../observe/control-socket.js';
+import { ControlServer, type ControlStream } from '../observe/control-socket.js';
 import type { Logger } from '../observe/log.js';
 import type { Store } from '../store/store.js';
+import { captureStream } from './capture.js';
 import { type Clock, retryDelayMs, systemClock } from './clock.js';
 import { DeviceKeeper } from './device-keeper.js';
 import { type HostNetlink, readHostNetwork } from './host.js';
 import { LeaseHolder } from './lease-holder.js';
 import { explainOpenFailure } from './open-failure.js';
+import { localTexts, peerJson } from './peer-choice.js';
 import { PeerTable } from './peers.js';
 import { peersJson, statusJson } from './status.js';
 import { readSubnetEnv, type SubnetEnv, writeSubnetEnv } from './subnet-env.js';
@@ -101,6 +103,8 @@ export class Agent {
         status: () => started().status(),
         peers: () => started().peers(),
         trace: (params) => started().trace(addressParameter(params)),
+        peer: (params) => started().peer(params),
+        capture: (params) => started().capture(params),
       });
       undo.push(() => control.close());
 
@@ -243,6 +247,22 @@ export class Agent {
     return peersJson(this.#running.peers.entries);
   }
 
+  /** The peer that somebody means, and what lies between it and us. Throws ERR_TWILL_ADDRESS or _ARGUMENT. */
+  peer(params: Json): Json {
+    const { backend, peers, plane, underlay } = this.#running;
+    return peerJson(textParameter(params, 'peer'), { backend, plane, underlay, entries: peers.entries });
+  }
+
+  /** What passes the plane. Throws ERR_TWILL_ARGUMENT, _ADDRESS or _CONTROL. */
+  capture(params: Json): ControlStream {
+    const { backend, node, peers, plane, underlay } = this.#running;
+    return captureStream(params, plane, peers.entries, {
+      ...{ device: plane.deviceName, encap: backend.encap, port: backend.port, mtuBytes: plane.mtuBytes },
+      addresses: localTexts(underlay),
+      mac: node.mac?.toString() ?? null,
+    });
+  }
+
   /** Throws ERR_TWILL_ADDRESS. */
   trace(address: string): Json {
     const { plane, peers, holder } = this.#running;
@@ -345,6 +365,13 @@ function changedParts(before: NetConf, after: NetConf): string[] {
   const text = (value: unknown) => JSON.stringify(value, plain) ?? '';
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof NetConf & string)[];
   return names.filter((name) => text(before[name]) !== text(after[name]));
+}
+
+function textParameter(params: Json, name: string): string {
+  const value =
+    params !== null && typeof params === 'object' && !Array.isArray(params) ? params[name] : undefined;
+  if (typeof value === 'string') return value;
+  throw new TwillError('ERR_TWILL_ARGUMENT', `the request needs ${name}`);
 }
 
 function addressParameter(params: Json): string {

@@ -11,6 +11,7 @@ const commands: { readonly [name: string]: () => Promise<Command> } = {
   status: async () => (await import('./status.js')).statusCommand,
   peers: async () => (await import('./peers.js')).peersCommand,
   trace: async () => (await import('./trace.js')).traceCommand,
+  capture: async () => (await import('./capture.js')).captureCommand,
 };
 
 /** The exit code. Everything that is printed goes through `io`. */

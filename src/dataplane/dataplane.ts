@@ -10,6 +10,7 @@ import { BufferPool } from './buffer-pool.js';
 import { configureDevice, refuseNestedUnderlay, refuseRivalRoute } from './device.js';
 import { Engine, udpUnderlay } from './engine.js';
 import type { PlaneStats, PlaneTrace } from './plane.js';
+import { EngineTap, type PlaneTap, type TapOptions } from './tap.js';
 import { UserPort } from './user-port.js';
 
 export interface DataplaneOptions {
@@ -156,6 +157,11 @@ export class Dataplane implements AsyncDisposable {
   /** What would happen to a packet to this address. */
   trace(destination: IpAddress | string): PlaneTrace {
     return this.#engine.trace(toAddress(destination));
+  }
+
+  /** Copies what passes from now on, until it is closed. One at a time: ERR_TWILL_ARGUMENT where one is open. */
+  openTap(options: TapOptions = {}): PlaneTap {
+    return new EngineTap(this.#engine, options);
   }
 
   /** With `workers: 0`: carries what is there, once in each direction; how many packets came in. */

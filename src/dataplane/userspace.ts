@@ -25,6 +25,7 @@ import {
 import { Engine, udpUnderlay } from './engine.js';
 import type { DeviceState, Plane, PlaneStats, PlaneTrace } from './plane.js';
 import { addStats } from './stats.js';
+import { EngineTap, type PlaneTap, type TapOptions } from './tap.js';
 
 export interface UserspacePlaneOptions {
   readonly backend: Backend;
@@ -61,6 +62,7 @@ export class UserspacePlane implements Plane {
   #wanted: readonly Peer[] = [];
   /** What the engines before this one did. */
   #past: PlaneStats | null = null;
+  #tap: EngineTap | null = null;
   #isClosed = false;
 
   private constructor(engine: Engine, options: UserspacePlaneOptions) {
@@ -99,6 +101,13 @@ export class UserspacePlane implements Plane {
     return this.#engine.trace(destination);
   }
 
+  openTap(options: TapOptions): PlaneTap {
+    this.#tap = new EngineTap(this.#engine, options, () => {
+      this.#tap = null;
+    });
+    return this.#tap;
+  }
+
   reconcile(): DeviceState {
     if (this.#isClosed) return { mended: [], trouble: null };
     const link = netlink.links().find(({ index }) => index === this.deviceIndex);
@@ -134,6 +143,7 @@ export class UserspacePlane implements Plane {
     this.#engine = engine;
     this.#deviceName = engine.native.deviceName;
     engine.setPeers(this.#wanted);
+    this.#tap?.follow(engine);
   }
 }
 

@@ -3,13 +3,28 @@
  *
  *   {"method":"trace","params":{"address":"10.244.2.1"}}   ->   {"result":...}  or  {"error":{"code":...,"message":...}}
  */
+import { once } from 'node:events';
 import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import type { Writable } from 'node:stream';
 import { TwillError, type TwillErrorCode } from '../errors.js';
 import type { Json } from '../net/json.js';
 
-export type ControlHandlers = { readonly [method: string]: (params: Json) => Json | Promise<Json> };
+/** An answer that goes on: behind the line with `result` come bytes, until one of both has enough. */
+export class ControlStream {
+  readonly result: Json;
+  readonly send: (socket: Writable, signal: AbortSignal) => Promise<void>;
+
+  /** `send` ends with the answer; the signal aborts when the other side is gone. */
+  constructor(result: Json, send: (socket: Writable, signal: AbortSignal) => Promise<void>) {
+    this.result = result;
+    this.send = send;
+  }
+}
+
+type Answer = Json | ControlStream;
+export type ControlHandlers = { readonly [method: string]: (params: Json) => Answer | Promise<Answer> };
 
 const LONGEST_REQUEST_CHARS = 64 * 1024;
 const IDLE_MS = 10_000;
@@ -100,6 +115,53 @@ export async function controlRequest(
   });
 }
 
+/** As `controlRequest`, for an answer that goes on: what comes behind its first line. Ends with the signal. */
+export async function controlStream(
+  path: string,
+  method: string,
+  params: Json,
+  signal: AbortSignal,
+): Promise<{ readonly result: Json; readonly chunks: AsyncIterable<Buffer> }> {
+  checkPath(path);
+  const socket = connect(path);
+  const hangUp = () => socket.destroy();
+  signal.addEventListener('abort', hangUp, { once: true });
+  const fail = (error: NodeJS.ErrnoException) =>
+    new TwillError('ERR_TWILL_CONTROL', connectFailure(path, error), { cause: error });
+  try {
+    await once(socket, 'connect');
+  } catch (error) {
+    throw fail(error as NodeJS.ErrnoException);
+  }
+  socket.write(`${JSON.stringify({ method, params })}\n`);
+  const source = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  let head = Buffer.alloc(0);
+  while (!head.includes(10)) {
+    const { value, done } = await source.next();
+    if (done)
+      throw new TwillError('ERR_TWILL_CONTROL', `the agent on ${path} answered nothing that makes sense`);
+    head = Buffer.concat([head, value]);
+  }
+  const end = head.indexOf(10);
+  const result = readAnswer(head.toString('utf8', 0, end));
+  async function* rest(): AsyncGenerator<Buffer> {
+    try {
+      if (head.length > end + 1) yield head.subarray(end + 1);
+      for (;;) {
+        const { value, done } = await source.next();
+        if (done) return;
+        yield value;
+      }
+    } catch (error) {
+      if (!signal.aborted) throw fail(error as NodeJS.ErrnoException);
+    } finally {
+      signal.removeEventListener('abort', hangUp);
+      socket.destroy();
+    }
+  }
+  return { result, chunks: rest() };
+}
+
 function serve(socket: Socket, handlers: ControlHandlers): void {
   let request = '';
   const answer = (value: { result: Json } | { error: { code: string; message: string } }) => {
@@ -116,7 +178,7 @@ function serve(socket: Socket, handlers: ControlHandlers): void {
     if (end < 0)
       return refuse('ERR_TWILL_CONTROL', `a request is at most ${LONGEST_REQUEST_CHARS} characters`);
     void handle(request.slice(0, end), handlers).then(
-      (result) => answer({ result }),
+      (result) => (result instanceof ControlStream ? stream(socket, result) : answer({ result })),
       (error) => {
         const known = error instanceof TwillError;
         refuse(known ? error.code : 'ERR_TWILL_INTERNAL', (error as Error).message);
@@ -125,7 +187,7 @@ function serve(socket: Socket, handlers: ControlHandlers): void {
   });
 }
 
-async function handle(line: string, handlers: ControlHandlers): Promise<Json> {
+async function handle(line: string, handlers: ControlHandlers): Promise<Answer> {
   let request: { method?: unknown; params?: Json };
   try {
     request = JSON.parse(line) ?? {};
@@ -143,6 +205,20 @@ async function handle(line: string, handlers: ControlHandlers): Promise<Json> {
     );
   }
   return handler(params);
+}
+
+function stream(socket: Socket, { result, send }: ControlStream): void {
+  const gone = new AbortController();
+  socket.setTimeout(0);
+  socket.once('close', () => gone.abort());
+  // Whoever hangs up has enough.
+  socket.once('end', () => gone.abort());
+  if (socket.destroyed || socket.readableEnded) gone.abort();
+  socket.write(`${JSON.stringify({ result })}\n`);
+  void send(socket, gone.signal).then(
+    () => socket.end(),
+    () => socket.destroy(),
+  );
 }
 
 function readAnswer(text: string): Json {
