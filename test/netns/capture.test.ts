@@ -180,7 +180,7 @@ test('vxlan: lines, filters, drops; the file as tshark and tcpdump read it', {
     assert.match(again, /10\.77\.254\.254 icmp echo request .* \[dropped: no_route\]$/m);
     assert.match(
       await a.twill('capture', '-r', file, '--drop=any', '--json'),
-      /^\{"time":"20[^\n]*"drop":"no_route"[^\n]*\}\n$/,
+      /^(\{"time":"20[^\n]*"drop":"no_route"[^\n]*\}\n)+$/,
     );
   });
 
@@ -234,8 +234,8 @@ test('vxlan: lines, filters, drops; the file as tshark and tcpdump read it', {
     );
     assert.match(String(await fails('--peer=nobody')), /^1,twill: "nobody" names no peer/);
     assert.match(String(await fails('--subnet=10.0.0.1')), /^2,twill: --subnet=10\.0\.0\.1 is no prefix/);
-    assert.match(String(await fails('-r', '/nonexistent')), /^1,twill: cannot read \/nonexistent/);
-    assert.match(String(await fails('-w', '/nonexistent/x')), /^1,twill: cannot write \/nonexistent\/x/);
+    assert.match(String(await fails('-r', `${cli}/x`)), /^1,twill: cannot read .*main\.js\/x/);
+    assert.match(String(await fails('-w', `${cli}/x`)), /^1,twill: cannot write .*main\.js\/x/);
     assert.match(String(await fails('-r', cli)), /^1,twill: this is neither a pcap nor a pcapng file/);
   });
 
@@ -292,6 +292,7 @@ test('vxlan: lines, filters, drops; the file as tshark and tcpdump read it', {
     socket.on('data', (bytes) => {
       text += bytes.toString('latin1');
     });
+    socket.resume();
     await until('the count of lost packets arrives', async () => /"lost":[1-9]/.test(text));
     assert.ok(text.length < 32 << 20, `${text.length} bytes were kept for it`);
     socket.destroy();
