@@ -8,6 +8,8 @@ export type TwillErrorCode =
   | 'ERR_TWILL_CONFIG' // net-conf.json is wrong
   | 'ERR_TWILL_LEASE' // a lease record is wrong
   | 'ERR_TWILL_STORE' // the store cannot be read or written
+  | 'ERR_TWILL_STORE_UNAVAILABLE' // the store cannot serve now: trying again may help
+  | 'ERR_TWILL_STORE_EMPTY' // the store has no network configuration yet
   | 'ERR_TWILL_OUT_OF_SUBNETS' // no free subnet is left
   | 'ERR_TWILL_LEASE_LOST' // somebody else holds our subnet
   | 'ERR_TWILL_INTERFACE' // no usable underlay interface
@@ -22,6 +24,7 @@ export type TwillErrorCode =
   | 'ERR_TWILL_CONTROL' // the control socket cannot be used
   | 'ERR_TWILL_CAPTURE' // a capture file is wrong, or an interface cannot be captured
   | 'ERR_TWILL_PROBE' // a peer cannot be probed
+  | 'ERR_TWILL_HEALTH' // the port for health checks cannot be used
   | 'ERR_TWILL_INTERNAL';
 
 export interface TwillErrorDetail {

@@ -31,7 +31,12 @@ function installPackages(): void {
     tcpdump: ['/usr/bin/tcpdump', '/usr/sbin/tcpdump'],
     'iputils-ping': ['/usr/bin/ping', '/bin/ping'],
     iproute2: ['/usr/sbin/ip', '/sbin/ip'],
+    'etcd-server': ['/usr/bin/etcd'],
+    'etcd-client': ['/usr/bin/etcdctl'],
+    openssl: ['/usr/bin/openssl'],
     python3: ['/usr/bin/python3', '/usr/local/bin/python3'],
+    // Its checker of units.
+    systemd: ['/usr/bin/systemd-analyze'],
     // For the benchmark and its report.
     iperf3: ['/usr/bin/iperf3'],
     chromium: ['/usr/bin/chromium'],

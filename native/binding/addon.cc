@@ -4,12 +4,14 @@
 #include "binding/engine_binding.h"
 #include "binding/lock_binding.h"
 #include "binding/netlink_binding.h"
+#include "binding/notify_binding.h"
 #include "binding/traffic_binding.h"
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("openEngine", Napi::Function::New<twill::OpenEngine>(env, "openEngine"));
   exports.Set("dropReasons", twill::DropReasonNames(env));
   exports.Set("tryLockFile", Napi::Function::New<twill::TryLockFile>(env, "tryLockFile"));
+  exports.Set("sendToUnixSocket", Napi::Function::New<twill::SendToUnixSocket>(env, "sendToUnixSocket"));
   exports.Set("netlink", twill::NetlinkObject(env));
   exports.Set("traffic", twill::TrafficObject(env));
   return exports;

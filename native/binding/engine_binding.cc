@@ -157,6 +157,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
          InstanceAccessor<&EngineObject::DeviceIndex>("deviceIndex"),
          InstanceMethod<&EngineObject::Publish>("publish"), InstanceMethod<&EngineObject::Stats>("stats"),
          InstanceMethod<&EngineObject::Trace>("trace"), InstanceMethod<&EngineObject::Step>("step"),
+         InstanceMethod<&EngineObject::Turning>("turning"),
          InstanceAccessor<&EngineObject::Buffers>("buffers"), InstanceMethod<&EngineObject::Take>("take"),
          InstanceMethod<&EngineObject::Give>("give"), InstanceMethod<&EngineObject::Pull>("pull"),
          InstanceMethod<&EngineObject::Push>("push"), InstanceMethod<&EngineObject::Listen>("listen"),
@@ -316,6 +317,9 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     return out;
   }
   void CloseTap(const Napi::CallbackInfo&) { engine->CloseTap(); }
+  Napi::Value Turning(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), engine->Turning());
+  }
 
   void Close(const Napi::CallbackInfo&) {
     engine->Close();

@@ -155,6 +155,16 @@ void Engine::CloseTap() {
   tap_->Close();
 }
 
+bool Engine::Turning() {
+  if (config_.workers == 0) return true;
+  bool turning = true;
+  for (auto& worker : workers_) {
+    if (!worker->Answered()) turning = false;
+    worker->Knock();
+  }
+  return turning;
+}
+
 void Engine::Close() {
   if (closed_) return;
   for (auto& worker : workers_) worker->Stop();

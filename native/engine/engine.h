@@ -72,6 +72,9 @@ class Engine {
   size_t ReadTap(std::span<uint8_t> out);
   TapCounts CountTap() const { return tap_ && tap_->tap() ? tap_->tap()->Counts() : TapCounts{}; }
   void CloseTap();
+  // Whether every worker has turned since the last call, which asks them anew. The first call finds them
+  // turning.
+  bool Turning();
   // Stops the workers and closes the ports: no descriptor stays. Calls after it find an engine without
   // workers.
   void Close();

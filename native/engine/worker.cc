@@ -95,6 +95,11 @@ void Worker::Stop() {
   running_ = false;
 }
 
+void Worker::Knock() {
+  asked_.fetch_add(1, std::memory_order_relaxed);
+  eventfd_write(wake_.get(), 1);
+}
+
 void* Worker::Main(void* self) {
   static_cast<Worker*>(self)->Run();
   return nullptr;
@@ -102,6 +107,7 @@ void* Worker::Main(void* self) {
 
 void Worker::Run() {
   while (!stop_.load(std::memory_order_acquire)) {
+    answered_.store(asked_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     if (Step() == 0) Await();
   }
   // Stopped amid traffic it still holds a table, which a later Publish would wait for.
@@ -172,6 +178,12 @@ const Port* Worker::SocketFor(const Packet& packet) const {
   return nullptr;
 }
 
+// A wake-up that is not taken would keep the worker from sleeping.
+void Worker::HearKnock() {
+  eventfd_t count = 0;
+  eventfd_read(wake_.get(), &count);
+}
+
 // Sleeps until a descriptor is readable. One in trouble is skipped for a while.
 void Worker::Await() {
   parts_.mailbox->Leave(parts_.index);
@@ -179,7 +191,7 @@ void Worker::Await() {
     // The program holds every slot: descriptors stay readable, and asking them again and again would not
     // help.
     pollfd wake{wake_.get(), POLLIN, 0};
-    poll(&wake, 1, kNoSlotMs);
+    if (poll(&wake, 1, kNoSlotMs) > 0) HearKnock();
     return;
   }
   std::array<pollfd, 8> fds;
@@ -193,7 +205,8 @@ void Worker::Await() {
   int timeout_ms = -1;
   for (;;) {
     int ready = poll(fds.data(), n, timeout_ms);
-    if (ready < 0) return;       // EINTR
+    if (ready < 0) return;  // EINTR
+    if (fds[0].revents & POLLIN) HearKnock();
     bool readable = ready == 0;  // the time-out is over: look at all again
     for (size_t i = 0; i < n; i++) {
       if (fds[i].revents & POLLIN) readable = true;

@@ -38,6 +38,12 @@ class Worker {
   // Ends the thread after the batch in hand. Nothing is lost inside; a second call does nothing.
   void Stop();
 
+  // Asks the thread for a sign of life; Answered tells whether it has given the last one. Any other thread.
+  void Knock();
+  bool Answered() const {
+    return answered_.load(std::memory_order_relaxed) == asked_.load(std::memory_order_relaxed);
+  }
+
   // One sweep in both directions; how many packets were received. Start's thread calls
   // this; without a thread the caller does.
   size_t Step();
@@ -48,6 +54,7 @@ class Worker {
   static void* Main(void* self);
   void Run();
   void Await();
+  void HearKnock();
   size_t SweepOut(const PeerTable& table, uint64_t now_ns);
   size_t SweepIn(const PeerTable& table, Port& underlay);
   const Port* SocketFor(const Packet& packet) const;
@@ -57,6 +64,7 @@ class Worker {
   pthread_t thread_{};
   bool running_ = false;
   std::atomic<bool> stop_{false};
+  std::atomic<uint32_t> asked_{0}, answered_{0};
 };
 
 }  // namespace twill

@@ -1,38 +1,42 @@
 /**
  * One node's life. `start` reads from top to bottom in the order in which things happen: what the cluster is, where we
- * stand in it, our lease, the dataplane, subnet.env; then three loops run until the end: one keeps our lease, one follows
- * the leases of the others, one keeps the device as it should be. A start that fails half-way takes back what it made, except the lease: as with
- * flannel a lease outlives the process, and the next start finds it again.
+ * stand in it, our lease, the dataplane; then loops run until the end: one keeps our lease, one follows the leases of the
+ * others, one keeps the device as it should be, one tells of readiness. subnet.env is written when the first peers are in
+ * the dataplane, so whoever waits for it finds an overlay that carries. A start that fails half-way takes back what it
+ * made, except the lease: as with flannel a lease outlives the process, and the next start finds it again.
  */
 
 import type { Backend, BackendNode } from '../backend/backend.js';
-import { createBackend } from '../backend/create.js';
 import { type NetConf, parseNetConf } from '../config/net-conf.js';
 import type { RunOptions } from '../config/run-options.js';
 import type { Plane } from '../dataplane/plane.js';
 import { UserspacePlane, type UserspacePlaneOptions } from '../dataplane/userspace.js';
 import { TwillError } from '../errors.js';
-import type { LeaseSubnets } from '../lease/lease.js';
 import { LeaseSet } from '../lease/lease-set.js';
 import { netlink as kernelNetlink } from '../native/netlink.js';
-import { IpAddress, type IpFamily } from '../net/ip.js';
+import { IpAddress } from '../net/ip.js';
 import type { Json } from '../net/json.js';
-import { Prefix } from '../net/prefix.js';
 import { ControlServer, type ControlStream } from '../observe/control-socket.js';
+import { HealthServer } from '../observe/health-server.js';
 import type { Logger } from '../observe/log.js';
 import type { Store } from '../store/store.js';
 import { captureStream } from './capture.js';
-import { type Clock, retryDelayMs, systemClock } from './clock.js';
+import { type Clock, systemClock } from './clock.js';
+import { changedParts, clusterOf, networkList, networks, underlayFamilies } from './cluster.js';
 import { DeviceKeeper } from './device-keeper.js';
 import { type HostNetlink, readHostNetwork } from './host.js';
 import { LeaseHolder } from './lease-holder.js';
 import { explainOpenFailure } from './open-failure.js';
 import { localTexts, peerJson } from './peer-choice.js';
 import { PeerTable } from './peers.js';
-import { peersJson, statusJson } from './status.js';
-import { readSubnetEnv, type SubnetEnv, writeSubnetEnv } from './subnet-env.js';
+import { Readiness } from './readiness.js';
+import type { ServiceManager } from './service-manager.js';
+import { peersJson, statusJson, subnetText } from './status.js';
+import type { SubnetEnv } from './subnet-env.js';
+import { SubnetFile } from './subnet-file.js';
 import { traceJson } from './trace.js';
 import { chooseUnderlay, type Underlay } from './underlay.js';
+import { untilServed } from './until-served.js';
 import { packageVersion } from './version.js';
 import { chooseVtepMac } from './vtep-mac.js';
 
@@ -45,6 +49,8 @@ export interface AgentParts {
   readonly clock?: Clock;
   /** Uniform in [0, 1). */
   readonly random?: () => number;
+  /** Hears how we are. */
+  readonly serviceManager?: ServiceManager;
   /** Ends a start that is still under way. */
   readonly signal?: AbortSignal;
 }
@@ -60,8 +66,12 @@ interface Running {
   readonly holder: LeaseHolder;
   readonly plane: Plane;
   readonly control: ControlServer;
+  readonly health: HealthServer | null;
   readonly peers: PeerTable;
   readonly device: DeviceKeeper;
+  readonly readiness: Readiness;
+  readonly subnetFile: SubnetFile;
+  readonly subnetEnv: SubnetEnv;
   readonly startedAtMs: number;
 }
 
@@ -70,6 +80,11 @@ export class Agent {
   readonly #stopping: AbortController;
   #netConfText: string;
   #closed: Promise<void> | undefined;
+  #published: () => void = () => {};
+  /** Resolves once the peers are in the plane and subnet.env has been tried. */
+  readonly #up = new Promise<void>((resolve) => {
+    this.#published = resolve;
+  });
   /** Resolves after `stop`; rejects when the node cannot go on (ERR_TWILL_LEASE_LOST). All is closed by then. */
   readonly finished: Promise<void>;
 
@@ -81,24 +96,32 @@ export class Agent {
     this.finished.catch(() => {});
   }
 
-  /** Throws a TwillError of one clear line. */
+  /** Resolves when the first peers are in the plane and subnet.env is written, or cannot be. Throws a TwillError of one clear line. */
   static async start(options: RunOptions, parts: AgentParts): Promise<Agent> {
     const { store, logger, clock = systemClock, random = Math.random, netlink = kernelNetlink } = parts;
     const startedAtMs = clock.nowMs();
     const stopping = new AbortController();
     const signal = parts.signal ? AbortSignal.any([stopping.signal, parts.signal]) : stopping.signal;
     const undo: (() => void | Promise<void>)[] = [];
+    const readiness = new Readiness();
+    let agent: Agent | undefined;
+    const started = (): Agent => {
+      if (agent) return agent;
+      throw new TwillError('ERR_TWILL_CONTROL', 'the agent is still starting: ask again in a moment');
+    };
     try {
-      const netConfText = await store.readConfig(signal);
-      const { netConf, backend } = clusterOf(netConfText, store);
+      // First of all: a probe shall find us alive however slow the store is.
+      const health = options.healthz
+        ? await HealthServer.listen({ ...options.healthz, missing: () => readiness.missing, pages: {} })
+        : null;
+      undo.push(() => health?.close());
+      const patience = { clock, logger, random };
+      const netConfText = await untilServed(() => store.readConfig(signal), patience, signal);
+      const cluster = clusterOf(netConfText, store.description);
+      const { netConf, backend } = cluster;
       logger.info(`Found network config - Backend type: ${backend.type}`);
 
       // Before anything is changed: a second agent is refused here.
-      let agent: Agent | undefined;
-      const started = (): Agent => {
-        if (agent) return agent;
-        throw new TwillError('ERR_TWILL_CONTROL', 'the agent is still starting: ask again in a moment');
-      };
       const control = await ControlServer.listen(options.controlSocket, {
         status: () => started().status(),
         peers: () => started().peers(),
@@ -109,7 +132,7 @@ export class Agent {
       undo.push(() => control.close());
 
       const underlay = chooseUnderlay(
-        { ...options, families: underlayFamilies(netConf, backend) },
+        { ...options, families: underlayFamilies(cluster) },
         readHostNetwork(netlink, options.ifaceCanReach),
       );
       logger.info(
@@ -120,27 +143,30 @@ export class Agent {
         publicIp: underlay.publicIp ?? IpAddress.of(4, 0n),
         publicIpv6: underlay.publicIpv6,
       };
-      const mac =
-        backend.encap === 'vxlan' ? chooseVtepMac(await store.list(signal), identity, random) : undefined;
+      const listing = await untilServed(() => store.list(signal), patience, signal);
+      const mac = backend.encap === 'vxlan' ? chooseVtepMac(listing, identity, random) : undefined;
       const node: BackendNode = { ...identity, ...(mac && { mac }) };
 
       const ttlMs = options.leaseTtlSeconds * 1000;
+      const subnetFile = new SubnetFile(options.subnetFile, { logger, clock, random });
       const holder = await LeaseHolder.acquire(
         {
           ...{ store, netConf, logger, clock, random, ttlMs },
           attributes: backend.attributes(node),
-          previous: await previousSubnets(options.subnetFile, logger),
+          listing,
+          previous: await subnetFile.previousSubnets(),
           renewMarginMs: options.subnetLeaseRenewMarginMinutes * 60_000,
         },
         signal,
-      );
+      ).catch((error) => unregistered(error, logger));
+      readiness.set('lease', () => leaseFault(holder, clock));
 
+      const { subnets } = holder.lease;
       const plane = openPlane(parts, netlink, {
-        ...{ backend, externalMtuBytes: underlay.mtuBytes, overlayNetworks: networkList(netConf) },
+        ...{ backend, subnets, externalMtuBytes: underlay.mtuBytes, overlayNetworks: networkList(netConf) },
         ...{ workers: options.workers, sourceCheck: options.sourceCheck },
         offload: options.offload,
         workerCpus: options.workerCpus,
-        subnets: holder.lease.subnets,
         ...localAddresses(netConf, underlay),
         ownAddresses: netlink.addresses().map(({ address }) => address),
         ...(mac && { mac }),
@@ -152,47 +178,79 @@ export class Agent {
         { device: plane.deviceName, mtuBytes },
         `Device ${plane.deviceName} is up, MTU ${mtuBytes}`,
       );
-
-      const { subnets } = holder.lease;
-      const { ipMasq, subnetFile } = options;
-      await publishSubnetEnv(
-        subnetFile,
-        { networks: networks(netConf), subnets, mtuBytes, ipMasq },
-        { logger, clock, random, signal },
-      );
+      const device = new DeviceKeeper({
+        ...{ plane, netlink, logger, clock },
+        explain: (error) => explained(error, netlink, { port: backend.port, deviceName: plane.deviceName }),
+      });
+      readiness.set('device', () => device.trouble);
 
       const peers = new PeerTable({
         ...{ store, backend, node, plane, logger, clock },
         leases: new LeaseSet({ networks: networkList(netConf), ownSubnets: subnets }),
         onSnapshot: (snapshot) => holder.observe(snapshot),
       });
-      if (signal.aborted) throw new TwillError('ERR_TWILL_CLOSED', 'stopped while starting');
-      const device = new DeviceKeeper({
-        ...{ plane, netlink, logger, clock },
-        explain: (error) => explained(error, netlink, { port: backend.port, deviceName: plane.deviceName }),
-      });
-      const wired = { underlay, node, backend, holder, plane, control, peers, device, startedAtMs };
-      agent = new Agent({ options, parts, clock, netConfText, ...wired }, stopping);
+      readiness.set('peers', () => peers.missing);
+      readiness.set('subnet-file', () => subnetFile.missing);
+      if (signal.aborted) throw stoppedWhileStarting();
+      const subnetEnv = { networks: networks(netConf), subnets, mtuBytes, ipMasq: options.ipMasq };
+      const wired = { underlay, node, backend, holder, plane, control, health, peers, device, startedAtMs };
+      const told = { readiness, subnetFile, subnetEnv };
+      agent = new Agent({ options, parts, clock, netConfText, ...wired, ...told }, stopping);
+      await Promise.race([agent.#up, agent.finished, aborted(signal)]);
+      if (signal.aborted) throw stoppedWhileStarting();
       return agent;
     } catch (error) {
       stopping.abort();
+      await agent?.finished.catch(() => {});
       for (const takeBack of undo.reverse()) await takeBack();
       throw error;
     }
   }
 
-  /** The three loops, then the end. */
+  /** The loops, then the end. */
   async #live(): Promise<void> {
-    const { holder, peers, device, parts } = this.#running;
+    const { holder, peers, plane, device, readiness, clock, parts } = this.#running;
     const { signal } = this.#stopping;
+    const loops = [holder.keep(signal), peers.follow(signal), device.keep(signal), this.#publish(signal)];
+    const tellers = [
+      readiness.follow(clock, signal, (missing) => this.#tell(missing)),
+      parts.serviceManager?.watch(() => plane.isTurning(), clock, signal),
+    ];
     try {
-      await Promise.all([holder.keep(signal), peers.follow(signal), device.keep(signal)]);
+      await Promise.all([...loops, ...tellers]);
     } catch (error) {
-      parts.logger.fatal({ err: error }, (error as Error).message);
+      const isLost = error instanceof TwillError && error.code === 'ERR_TWILL_LEASE_LOST';
+      const flannels = isLost ? 'Lease has been revoked. Shutting down daemon. ' : '';
+      parts.logger.fatal({ err: error }, `${flannels}${(error as Error).message}`);
       throw error;
     } finally {
       await this.#close();
     }
+  }
+
+  /** subnet.env makes a CNI plugin start pods: not before they can reach the others. */
+  async #publish(signal: AbortSignal): Promise<void> {
+    const { peers, readiness, subnetFile, subnetEnv } = this.#running;
+    await Promise.race([peers.applied, aborted(signal)]);
+    await subnetFile.publish(subnetEnv, signal, () => {
+      readiness.look();
+      this.#published();
+    });
+    readiness.look();
+  }
+
+  #tell(missing: readonly string[]): void {
+    const { parts, holder, plane } = this.#running;
+    const { logger, serviceManager } = parts;
+    if (missing.length > 0) {
+      const text = `not ready: ${missing.join('; ')}`;
+      logger.info({ missing }, text);
+      serviceManager?.status(text);
+      return;
+    }
+    logger.info('ready');
+    serviceManager?.status(`ready: ${subnetText(holder.lease.subnets)} on ${plane.deviceName}`);
+    serviceManager?.ready();
   }
 
   /** Stops forwarding and closes everything but the store. The lease stays, so that a restart finds it again. */
@@ -204,9 +262,11 @@ export class Agent {
   #close(): Promise<void> {
     this.#closed ??= (async () => {
       this.#stopping.abort();
-      const { plane, control, parts } = this.#running;
+      const { plane, control, health, readiness, parts } = this.#running;
+      readiness.end('stopping');
+      parts.serviceManager?.stopping();
       plane.close();
-      await control.close();
+      await Promise.all([control.close(), health?.close()]);
       parts.logger.info('stopped');
     })();
     return this.#closed;
@@ -215,26 +275,33 @@ export class Agent {
   /** SIGHUP: looks at the store afresh and at what of net-conf has changed. */
   reload(): void {
     const { parts, peers } = this.#running;
-    const { store, logger } = parts;
+    const { store, logger, serviceManager } = parts;
+    serviceManager?.reloading();
     peers.refresh();
     const read = async () => {
       const text = await store.readConfig(this.#stopping.signal);
-      const changes = changedParts(parseNetConf(this.#netConfText), clusterOf(text, store).netConf);
+      const changes = changedParts(
+        parseNetConf(this.#netConfText),
+        clusterOf(text, store.description).netConf,
+      );
       this.#netConfText = text;
       if (changes.length === 0) logger.info('reloaded: the network configuration is as it was');
       else
         logger.warn({ changes }, `reloaded: ${changes.join(', ')} changed, which takes effect at a restart`);
     };
-    read().catch((error) => {
-      if (!this.#stopping.signal.aborted)
-        logger.error({ err: error }, `reload failed, all stays as it is: ${error.message}`);
-    });
+    read()
+      .catch((error) => {
+        if (!this.#stopping.signal.aborted)
+          logger.error({ err: error }, `reload failed, all stays as it is: ${error.message}`);
+      })
+      .finally(() => serviceManager?.reloaded());
   }
 
   status(): Json {
-    const { parts, holder, clock, startedAtMs, device, ...running } = this.#running;
+    const { parts, holder, clock, startedAtMs, device, readiness, ...running } = this.#running;
     return statusJson({
       ...running,
+      readiness: readiness.conditions,
       version: packageVersion(),
       lease: holder.lease,
       deviceTrouble: device.trouble,
@@ -271,38 +338,6 @@ export class Agent {
   }
 }
 
-/** Throws ERR_TWILL_CONFIG, naming the store. */
-function clusterOf(netConfText: string, store: Store): { netConf: NetConf; backend: Backend } {
-  try {
-    const netConf = parseNetConf(netConfText);
-    const backend = createBackend(netConf.backend);
-    if (backend.encap === 'udp' && !netConf.enableIpv4) {
-      throw new TwillError(
-        'ERR_TWILL_CONFIG',
-        'Backend.Type "udp" carries IPv4 alone: set EnableIPv4 to true, or Backend.Type to "vxlan"',
-      );
-    }
-    return { netConf, backend };
-  } catch (error) {
-    if (!(error instanceof TwillError)) throw error;
-    throw new TwillError(error.code, `${store.description}: ${error.message}`, { cause: error });
-  }
-}
-
-/** Of the addresses that we need outside: one for each family inside, and udp carries IPv4 alone. */
-function underlayFamilies(netConf: NetConf, { encap }: Backend): IpFamily[] {
-  if (encap === 'udp') return [4];
-  return [...(netConf.enableIpv4 ? [4 as const] : []), ...(netConf.enableIpv6 ? [6 as const] : [])];
-}
-
-function networks({ v4, v6 }: NetConf): LeaseSubnets {
-  return { ...(v4 && { v4: v4.network }), ...(v6 && { v6: v6.network }) };
-}
-
-function networkList({ v4, v6 }: NetConf): Prefix[] {
-  return [v4, v6].flatMap((range) => (range ? [range.network] : []));
-}
-
 function localAddresses(netConf: NetConf, { address, addressV6 }: Underlay) {
   const first = netConf.enableIpv4 ? address : addressV6;
   if (!first) throw new TwillError('ERR_TWILL_INTERNAL', 'an interface without an address was chosen');
@@ -314,7 +349,7 @@ function openPlane(parts: AgentParts, netlink: HostNetlink, options: UserspacePl
     return (parts.openPlane ?? UserspacePlane.open)(options);
   } catch (error) {
     const deviceName = options.deviceName ?? options.backend.deviceName;
-    throw explained(error, netlink, { port: options.backend.port, deviceName });
+    unregistered(explained(error, netlink, { port: options.backend.port, deviceName }), parts.logger);
   }
 }
 
@@ -326,45 +361,26 @@ function explained(
   return explainOpenFailure(error, wanted, netlink.links());
 }
 
-async function previousSubnets(path: string, logger: Logger): Promise<LeaseSubnets | null> {
-  try {
-    const read = await readSubnetEnv(path);
-    if (read && read.skipped.length > 0)
-      logger.warn({ skipped: read.skipped }, `subnet file ${path} is partly unreadable`);
-    return read && (read.subnets.v4 || read.subnets.v6) ? read.subnets : null;
-  } catch (error) {
-    logger.warn({ err: error }, (error as Error).message);
-    return null;
-  }
+/** flannel's words for a start that got neither lease nor device. */
+function unregistered(error: unknown, logger: Logger): never {
+  const { code, message } = error as TwillError;
+  if (code !== 'ERR_TWILL_CLOSED') logger.error({ err: error }, `Error registering network: ${message}`);
+  throw error;
 }
 
-/** Returns after the first attempt; where that failed, further ones follow in the background. */
-async function publishSubnetEnv(
-  path: string,
-  env: SubnetEnv,
-  life: { logger: Logger; clock: Clock; random: () => number; signal: AbortSignal },
-): Promise<void> {
-  const { logger, clock, random, signal } = life;
-  const attempt = async (failures: number): Promise<void> => {
-    try {
-      await writeSubnetEnv(path, env);
-      logger.info(`Wrote subnet file to ${path}`);
-    } catch (error) {
-      const retryInMs = Math.round(retryDelayMs(failures + 1, random));
-      logger.warn({ err: error, retryInMs }, (error as Error).message);
-      void clock.sleep(retryInMs, signal).then(() => (signal.aborted ? undefined : attempt(failures + 1)));
-    }
-  };
-  await attempt(0);
+function leaseFault({ lease }: LeaseHolder, clock: Clock): string | null {
+  const { key, expiresAtMs } = lease;
+  if (expiresAtMs === undefined || expiresAtMs > clock.nowMs()) return null;
+  return `${key} has ended and could not be renewed`;
 }
 
-/** Which top-level parts of net-conf differ, by name. */
-function changedParts(before: NetConf, after: NetConf): string[] {
-  const plain = (_: string, part: unknown) =>
-    part instanceof IpAddress || part instanceof Prefix ? `${part}` : part;
-  const text = (value: unknown) => JSON.stringify(value, plain) ?? '';
-  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])] as (keyof NetConf & string)[];
-  return names.filter((name) => text(before[name]) !== text(after[name]));
+function stoppedWhileStarting(): TwillError {
+  return new TwillError('ERR_TWILL_CLOSED', 'stopped while starting');
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 function textParameter(params: Json, name: string): string {

@@ -1,5 +1,6 @@
 /** This host's links, addresses and routes, as the kernel has them. */
 
+import { TwillError } from '../errors.js';
 import type { Netlink } from '../native/netlink.js';
 import type { IpAddress, IpFamily } from '../net/ip.js';
 import type { DefaultRoute, HostNetwork } from './underlay.js';
@@ -19,11 +20,21 @@ export function readHostNetwork(netlink: HostNetlink, canReach: IpAddress | unde
         return isDefault && table === RT_TABLE_MAIN && type === RTN_UNICAST;
       })
       .map(({ index, priority }) => ({ family, index, priority }));
-  const reach = canReach && netlink.routeGet(canReach);
+  const reach = canReach && routeTo(netlink, canReach);
   return {
     links: netlink.links(),
     addresses: netlink.addresses(),
     defaultRoutes: [...defaults(4), ...defaults(6)],
     ...(reach && { canReach: { index: reach.index, ...(reach.source && { source: reach.source }) } }),
   };
+}
+
+/** Null where there is none: another flag may choose the interface, and if not, the choice tells. */
+function routeTo(netlink: HostNetlink, target: IpAddress) {
+  try {
+    return netlink.routeGet(target);
+  } catch (error) {
+    if (error instanceof TwillError && error.code === 'ERR_TWILL_NETLINK') return null;
+    throw error;
+  }
 }

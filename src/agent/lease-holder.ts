@@ -13,12 +13,23 @@ import type { Lease, LeaseAttributes, LeaseSubnets } from '../lease/lease.js';
 import type { Logger } from '../observe/log.js';
 import type { PutOptions, Store, StoreRecord, StoreSnapshot } from '../store/store.js';
 import { type Clock, retryDelayMs } from './clock.js';
-import { decoded, ended, olderClaim, ownRecords, sameNode, takenSubnets } from './lease-claims.js';
+import {
+  decoded,
+  ended,
+  type OwnRecord,
+  olderClaim,
+  ownRecords,
+  sameNode,
+  takenSubnets,
+} from './lease-claims.js';
+import { untilServed } from './until-served.js';
 
 export interface LeaseTerms {
   readonly store: Store;
   readonly netConf: NetConf;
   readonly attributes: LeaseAttributes;
+  /** What the store said a moment ago, if anybody has asked it: the first attempt goes by it. */
+  readonly listing?: StoreSnapshot;
   /** The subnet of an earlier run, from subnet.env. */
   readonly previous: LeaseSubnets | null;
   readonly ttlMs: number;
@@ -47,18 +58,25 @@ export class LeaseHolder {
   #wake: () => void = () => {};
   #foreignValue: string | null = null;
 
-  private constructor(terms: LeaseTerms, record: StoreRecord) {
+  /** `doubt`: the record is to be looked at afresh as soon as the store serves. */
+  private constructor(terms: LeaseTerms, record: StoreRecord, doubt: boolean) {
     this.#terms = terms;
     this.#record = record;
     this.#lease = decodeLease(record);
+    this.#doubt = doubt;
     this.#plan();
   }
 
   /** Throws ERR_TWILL_OUT_OF_SUBNETS, ERR_TWILL_STORE, or what the codec says. */
   static async acquire(terms: LeaseTerms, signal: AbortSignal): Promise<LeaseHolder> {
     for (let attempt = 1; attempt <= mostAttempts && !signal.aborted; attempt++) {
-      const record = await acquireOnce(terms, signal);
-      if (record) return new LeaseHolder(terms, record);
+      const listing = attempt === 1 ? terms.listing : undefined;
+      const taken = await untilServed(
+        async () => acquireOnce(terms, listing ?? (await terms.store.list(signal)), signal),
+        terms,
+        signal,
+      );
+      if (taken) return new LeaseHolder(terms, taken.record, taken.isKnownOnly);
       terms.logger.debug({ attempt }, 'lost a race for a subnet, trying again');
       await terms.clock.sleep(terms.random() * Math.min(5 * attempt, 250), signal);
     }
@@ -74,8 +92,9 @@ export class LeaseHolder {
 
   /** A listing of the store: when our record is not in it as we left it, the keeper looks closer. */
   observe(snapshot: StoreSnapshot): void {
+    if (snapshot.asOfMs !== undefined) return;
     const seen = snapshot.records.find(({ key }) => key === this.#record.key);
-    if (seen?.revision === this.#record.revision) return;
+    if (seen?.revision === this.#record.revision && !this.#doubt) return;
     this.#doubt = true;
     this.#wake();
   }
@@ -96,20 +115,24 @@ export class LeaseHolder {
         this.#doubt = true;
         const retryInMs = Math.round(retryDelayMs(this.#failures, random));
         logger.warn({ err: error, retryInMs }, `cannot keep lease ${this.#record.key}`);
-        await clock.sleep(retryInMs, signal);
+        await this.#sleep(retryInMs, signal);
       }
     }
   }
 
   async #wait(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#terms;
     for (;;) {
-      const remainingMs = this.#renewAtMs - clock.nowMs();
+      const remainingMs = this.#renewAtMs - this.#terms.clock.nowMs();
       if (signal.aborted || this.#doubt || remainingMs <= 0) return;
-      const woken = new AbortController();
-      this.#wake = () => woken.abort();
-      await clock.sleep(Math.min(remainingMs, longestWaitMs), AbortSignal.any([signal, woken.signal]));
+      await this.#sleep(Math.min(remainingMs, longestWaitMs), signal);
     }
+  }
+
+  /** A listing that we are not as expected in ends it early: the store serves. */
+  #sleep(durationMs: number, signal: AbortSignal): Promise<void> {
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    return this.#terms.clock.sleep(durationMs, AbortSignal.any([signal, woken.signal]));
   }
 
   async #renew(signal: AbortSignal): Promise<void> {
@@ -135,6 +158,7 @@ export class LeaseHolder {
     for (let attempt = 0; attempt < 10 && !signal.aborted; attempt++) {
       this.#doubt = false; // before the listing: what is observed from here on counts again
       const snapshot = await store.list();
+      if (snapshot.asOfMs !== undefined) throw unavailable(`${store.description} has not answered yet`);
       const { key } = this.#record;
       const there = snapshot.records.find((record) => record.key === key);
       const claim = there && decoded(there);
@@ -146,7 +170,11 @@ export class LeaseHolder {
           );
           this.#foreignValue = there.value;
         }
-        return this.#adopt(there);
+        this.#adopt(there);
+        // A reservation is never renewed, so what its value lacks is mended now.
+        const isMended = there.value === value || there.expiresAtMs !== undefined;
+        const mended = isMended ? there : await store.replace(key, there.revision, value, {});
+        return mended ? this.#adopt(mended) : undefined;
       }
       if (there && claim && !sameNode(claim.attributes, attributes) && !ended(there, clock.nowMs())) {
         throw lost(key, `it is now held by node ${claim.attributes.publicIp}`);
@@ -164,7 +192,7 @@ export class LeaseHolder {
       const state = there ? (claim ? 'has ended' : 'is damaged') : 'was removed';
       logger.warn({ key }, `lease ${key} ${state}: putting it back`);
       const record = there
-        ? await store.replace(key, there.revision, value, { ttlMs })
+        ? await store.replace(key, there.revision, value, sameLife(there, ttlMs))
         : await store.create(key, value, { ttlMs });
       if (record) return this.#adopt(record);
     }
@@ -187,21 +215,35 @@ export class LeaseHolder {
     this.#plan();
   }
 
-  /** A reservation has no end, hence no renewal. Never more often than each second, whatever the store says. */
+  /**
+   * A reservation has no end, hence no renewal; what ends at a time that we do not know is renewed at once. Never more
+   * often than each second, whatever the store says.
+   */
   #plan(): void {
     const { clock, renewMarginMs, ttlMs } = this.#terms;
-    const expiresAtMs = this.#record.expiresAtMs ?? Number.POSITIVE_INFINITY;
-    const wantedMs = expiresAtMs - Math.min(renewMarginMs, ttlMs / 2);
+    const { expiresAtMs = Number.POSITIVE_INFINITY } = this.#record;
+    const isUnknown = this.#record.expiresAtMs === Number.POSITIVE_INFINITY;
+    const wantedMs = isUnknown ? 0 : expiresAtMs - Math.min(renewMarginMs, ttlMs / 2);
     this.#renewAtMs = Math.max(wantedMs, clock.nowMs() + Math.min(1000, ttlMs / 4));
   }
 }
 
+interface Taken {
+  readonly record: StoreRecord;
+  /** Only known from earlier: the store could not be asked. */
+  readonly isKnownOnly: boolean;
+}
+
 /** One attempt; null where a race was lost. */
-async function acquireOnce(terms: LeaseTerms, signal: AbortSignal): Promise<StoreRecord | null> {
+async function acquireOnce(
+  terms: LeaseTerms,
+  snapshot: StoreSnapshot,
+  signal: AbortSignal,
+): Promise<Taken | null> {
   const { store, netConf, attributes, clock, logger, ttlMs, random } = terms;
-  const snapshot = await store.list(signal);
   const value = encodeLeaseValue(attributes);
   const own = ownRecords(snapshot, attributes);
+  if (snapshot.asOfMs !== undefined) return fromMemory(own, terms);
   for (const { record, lease } of own) {
     const rival = olderClaim(snapshot, record, clock.nowMs());
     if (!rival && compatible(netConf, lease.subnets)) {
@@ -209,17 +251,15 @@ async function acquireOnce(terms: LeaseTerms, signal: AbortSignal): Promise<Stor
         { key: record.key },
         `Found lease (${record.key}) for current IP (${attributes.publicIp}), reusing`,
       );
-      // A reservation stays one.
-      const options: PutOptions = record.expiresAtMs === undefined ? {} : { ttlMs };
-      return store.replace(record.key, record.revision, value, options);
+      return taken(await store.replace(record.key, record.revision, value, sameLife(record, ttlMs)));
     }
     const why = rival ? `overlaps the older ${rival.key}` : 'does not fit the network configuration';
     logger.warn({ key: record.key }, `lease ${record.key} is ours but ${why}: removing it`);
     if (!(await store.remove(record.key, record.revision))) return null;
   }
   const nowMs = clock.nowMs();
-  const taken = takenSubnets(snapshot, nowMs, new Set(own.map(({ record }) => record.key)));
-  const subnets = chooseSubnets(netConf, taken, terms.previous, random);
+  const others = takenSubnets(snapshot, nowMs, new Set(own.map(({ record }) => record.key)));
+  const subnets = chooseSubnets(netConf, others, terms.previous, random);
   const key = leaseKey(subnets);
   const old = snapshot.records.find((record) => record.key === key && ended(record, nowMs));
   if (old) await store.remove(key, old.revision);
@@ -229,10 +269,35 @@ async function acquireOnce(terms: LeaseTerms, signal: AbortSignal): Promise<Stor
   const rival = olderClaim(await store.list(signal), record, clock.nowMs());
   if (!rival) {
     logger.info({ key }, `Allocated lease (${key}) to current node (${attributes.publicIp})`);
-    return record;
+    return taken(record);
   }
   await store.remove(key, record.revision);
   return null;
+}
+
+function taken(record: StoreRecord | null): Taken | null {
+  return record && { record, isKnownOnly: false };
+}
+
+/** While the store cannot be asked, the lease that we had is the best we can have. */
+function fromMemory(own: readonly OwnRecord[], { netConf, logger, store }: LeaseTerms): Taken {
+  const known = own.find(({ lease }) => compatible(netConf, lease.subnets));
+  if (!known) throw unavailable(`${store.description} has not answered yet, and no lease of ours is known`);
+  const { record } = known;
+  logger.warn(
+    { key: record.key },
+    `going on with lease ${record.key}, which was ours when the store last answered`,
+  );
+  return { record, isKnownOnly: true };
+}
+
+/** A reservation stays one. */
+function sameLife({ expiresAtMs }: StoreRecord, ttlMs: number): PutOptions {
+  return expiresAtMs === undefined ? {} : { ttlMs };
+}
+
+function unavailable(why: string): TwillError {
+  return new TwillError('ERR_TWILL_STORE_UNAVAILABLE', why);
 }
 
 function lost(key: string, why: string): TwillError {
@@ -240,6 +305,7 @@ function lost(key: string, why: string): TwillError {
   return new TwillError('ERR_TWILL_LEASE_LOST', `our lease ${key} is lost: ${why}; ${fix}`);
 }
 
-function timeText(record: StoreRecord): string {
-  return record.expiresAtMs === undefined ? 'never' : new Date(record.expiresAtMs).toISOString();
+function timeText({ expiresAtMs }: StoreRecord): string {
+  if (expiresAtMs === undefined) return 'never';
+  return Number.isFinite(expiresAtMs) ? new Date(expiresAtMs).toISOString() : 'not known';
 }

@@ -47,6 +47,12 @@ export class PeerTable {
   #planChanged: () => void = () => {};
   #lastSnapshotAtMs: number | null = null;
   #trouble: string | null = null;
+  #missing: string | null = 'the leases of the other nodes have not been read yet';
+  #resolveApplied: () => void = () => {};
+  /** Resolves when the first complete snapshot is in the plane. */
+  readonly applied = new Promise<void>((resolve) => {
+    this.#resolveApplied = resolve;
+  });
 
   constructor(parts: PeerTableParts) {
     this.#parts = parts;
@@ -64,6 +70,11 @@ export class PeerTable {
   /** What is wrong with the store now; the table then stands as it was. */
   get trouble(): string | null {
     return this.#trouble;
+  }
+
+  /** Why the plane does not have the peers of the last snapshot; null: it has. */
+  get missing(): string | null {
+    return this.#missing;
   }
 
   /** Follows the store until `signal` aborts. */
@@ -90,8 +101,8 @@ export class PeerTable {
   apply(snapshot: StoreSnapshot): void {
     const { leases, clock, plane, logger, onSnapshot } = this.#parts;
     this.#snapshots += 1;
-    this.#lastSnapshotAtMs = clock.nowMs();
-    this.#trouble = null;
+    this.#lastSnapshotAtMs = snapshot.asOfMs ?? clock.nowMs();
+    if (snapshot.asOfMs === undefined) this.#trouble = null;
     onSnapshot(snapshot);
     const change = leases.apply(snapshot, clock.nowMs());
     this.#decide();
@@ -103,7 +114,10 @@ export class PeerTable {
     }
     try {
       plane.setPeers(this.#entries.flatMap(({ peers }) => peers));
+      this.#missing = null;
+      this.#resolveApplied();
     } catch (error) {
+      this.#missing = `the peer table could not be changed: ${(error as Error).message}`;
       logger.error({ err: error }, 'the peer table could not be changed; it stands as it was');
     }
     this.#logChange(change);
@@ -152,8 +166,8 @@ export class PeerTable {
       const before = this.#snapshots;
       try {
         const snapshot = await store.list(signal);
-        // What the watch brought meanwhile is newer.
-        if (this.#snapshots === before) this.apply(snapshot);
+        // What the watch brought meanwhile is newer, and what is old news was known.
+        if (this.#snapshots === before && snapshot.asOfMs === undefined) this.apply(snapshot);
       } catch (error) {
         if (!signal.aborted) this.#note(error as Error);
       }
@@ -169,6 +183,8 @@ export class PeerTable {
   }
 
   #note(error: Error | null): void {
+    // Nothing has changed, and that is news too.
+    if (error === null && this.#lastSnapshotAtMs !== null) this.#lastSnapshotAtMs = this.#parts.clock.nowMs();
     const trouble = error?.message ?? null;
     if (trouble === this.#trouble) return;
     const { logger, store } = this.#parts;

@@ -17,6 +17,8 @@ export interface StatusParts {
   readonly deviceTrouble: string | null;
   readonly storeDescription: string;
   readonly peers: PeerTable;
+  /** What each condition lacks; null: it holds. */
+  readonly readiness: { readonly [condition: string]: string | null };
   readonly upMs: number;
 }
 
@@ -46,6 +48,8 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
       trouble: peers.trouble,
       lastSnapshotAt: timeText(peers.lastSnapshotAtMs ?? undefined),
     },
+    ready: Object.values(parts.readiness).every((missing) => missing === null),
+    readiness: { ...parts.readiness },
     generation: stats.generation,
     peers: stats.peers,
     quarantined: peers.quarantined.map(({ key, reason }) => ({ key, reason })),
@@ -73,6 +77,7 @@ export function peersJson(entries: readonly PeerLease[]): Json[] {
       endpoint: { address: peer.endpoint.address.toString(), port: peer.endpoint.port },
       mac: peer.mac?.toString() ?? null,
       expiresAt: timeText(lease.expiresAtMs),
+      isReservation: lease.expiresAtMs === undefined,
     })),
   );
 }
@@ -90,7 +95,7 @@ function direction({ received, receivedBytes, delivered, deliveredBytes, drops }
   return { received, receivedBytes, delivered, deliveredBytes, drops: { ...drops } };
 }
 
-/** null: never. */
+/** null: never, or at a time that only the store knows. */
 function timeText(atMs: number | undefined): string | null {
-  return atMs === undefined ? null : new Date(atMs).toISOString();
+  return atMs === undefined || !Number.isFinite(atMs) ? null : new Date(atMs).toISOString();
 }

@@ -8,6 +8,7 @@
  */
 import { TwillError } from '../errors.js';
 import { IpAddress, type IpFamily } from '../net/ip.js';
+import { goRegExp } from './go-regexp.js';
 
 export interface UnderlayLink {
   readonly index: number;
@@ -102,9 +103,7 @@ export function chooseUnderlay(request: UnderlayRequest, host: HostNetwork): Und
 function chosenLink(request: UnderlayRequest, host: HostNetwork): Choice {
   const { iface, ifaceRegex, ifaceCanReach, families } = request;
   if (iface.length === 0 && ifaceRegex.length === 0 && !ifaceCanReach) {
-    const wanted = families.includes(4) ? request.publicIp : request.publicIpv6;
-    const [carrier] = wanted ? carriers(host, wanted) : [];
-    return carrier && wanted ? { link: carrier, fixed: [wanted] } : byDefaultRoute(request, host);
+    return byPublicIp(request, host) ?? byDefaultRoute(request, host);
   }
   const tried: string[] = [];
   for (const text of iface) {
@@ -118,12 +117,38 @@ function chosenLink(request: UnderlayRequest, host: HostNetwork): Choice {
     tried.push(`--iface-regex=${text}`);
   }
   if (ifaceCanReach) {
-    const link = host.links.find((candidate) => candidate.index === host.canReach?.index);
-    const source = host.canReach?.source;
-    if (link) return { link, fixed: source ? [source] : [] };
+    const choice = byRoute(ifaceCanReach, host);
+    if (choice) return choice;
     tried.push(`--iface-can-reach=${ifaceCanReach}`);
   }
   throw failure(`no interface matches ${tried.join(' or ')}`, host);
+}
+
+/** Null where no interface carries one: it is that of a NAT in front of us, and merely advertised. */
+function byPublicIp({ families, publicIp, publicIpv6 }: UnderlayRequest, host: HostNetwork): Choice | null {
+  const wanted = [publicIp, publicIpv6].flatMap((address) =>
+    address && families.includes(address.family) ? [address] : [],
+  );
+  const found = wanted.flatMap((address) => {
+    const [link] = carriers(host, address);
+    return link ? [{ link, address }] : [];
+  });
+  const [first, other] = found;
+  if (!first) return null;
+  if (other && !carriers(host, other.address).some(({ index }) => index === first.link.index)) {
+    const both = `${first.link.name} carries ${first.address}, and ${other.link.name} ${other.address}`;
+    throw failure(`${both}: name one interface with --iface`, host);
+  }
+  return { link: first.link, fixed: found.map(({ address }) => address) };
+}
+
+/** By the kernel's answer. To an address of our own it names the loopback interface, which reaches nobody else. */
+function byRoute(target: IpAddress, host: HostNetwork): Choice | null {
+  const [own] = carriers(host, target);
+  if (own) return { link: own, fixed: [target] };
+  const link = host.links.find(({ index }) => index === host.canReach?.index);
+  const source = host.canReach?.source;
+  return link ? { link, fixed: source ? [source] : [] } : null;
 }
 
 function byNameOrAddress(text: string, host: HostNetwork): Choice | null {
@@ -139,7 +164,7 @@ function byNameOrAddress(text: string, host: HostNetwork): Choice | null {
 function byRegex(text: string, families: readonly IpFamily[], host: HostNetwork): Choice | null {
   let pattern: RegExp;
   try {
-    pattern = new RegExp(text);
+    pattern = goRegExp(text);
   } catch (cause) {
     throw new TwillError(
       'ERR_TWILL_INTERFACE',

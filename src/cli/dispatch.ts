@@ -1,4 +1,4 @@
-/** `twill <command>`: finds the command and turns its end into an exit code. */
+/** `twill <command>`, or `flanneld`: finds the command and turns its end into an exit code. */
 import { packageVersion } from '../agent/version.js';
 import { TwillError } from '../errors.js';
 import { type Command, type CommandIo, exitCode } from './command.js';
@@ -14,12 +14,22 @@ const commands: { readonly [name: string]: () => Promise<Command> } = {
   capture: async () => (await import('./capture.js')).captureCommand,
 };
 
+/** Under its own name, or as what stands in for flannel's daemon. */
+export type Program = 'twill' | 'flanneld';
+
 /** The exit code. Everything that is printed goes through `io`. */
-export async function dispatch(argv: readonly string[], io: CommandIo): Promise<number> {
+export async function dispatch(
+  argv: readonly string[],
+  io: CommandIo,
+  program: Program = 'twill',
+): Promise<number> {
+  const [name = ''] = argv;
+  const start = program === 'twill' && Object.hasOwn(commands, name) ? `twill ${name}` : program;
   try {
+    if (program === 'flanneld') return await (await import('./flanneld.js')).flanneld(argv, io);
     return await found(argv, io);
   } catch (error) {
-    return report(error, argv, io);
+    return report(error, { program, start }, io);
   }
 }
 
@@ -56,18 +66,22 @@ async function found(argv: readonly string[], io: CommandIo): Promise<number> {
   return command.run(rest, io);
 }
 
-function report(error: unknown, argv: readonly string[], io: CommandIo): number {
+function report(
+  error: unknown,
+  { program, start }: { program: Program; start: string },
+  io: CommandIo,
+): number {
   if (!(error instanceof TwillError)) {
     // Not foreseen: the stack is the only lead.
     io.stderr(
-      `twill: internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      `${program}: internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
     );
     return exitCode.failed;
   }
-  io.stderr(`twill: ${error.message.replace(/\s*\n\s*/g, ' ')}`);
+  io.stderr(`${program}: ${error.message.replace(/\s*\n\s*/g, ' ')}`);
+  if (error.code === 'ERR_TWILL_LEASE_LOST') return exitCode.leaseLost;
   if (error.code !== 'ERR_TWILL_USAGE') return exitCode.failed;
-  const name = argv[0] !== undefined && Object.hasOwn(commands, argv[0]) ? ` ${argv[0]}` : '';
-  io.stderr(`Try "twill${name} --help".`);
+  io.stderr(`Try "${start} --help".`);
   return exitCode.wrongUsage;
 }
 
@@ -94,6 +108,6 @@ async function helpText(): Promise<string> {
     ...summaries,
     '',
     '"twill <command> --help" tells more; --version prints the version.',
-    'Exit codes: 0 done, 1 failed, 2 wrong usage.',
+    'Exit codes: 0 done, 1 failed, 2 wrong usage; of "run" also 3: another node holds our lease.',
   ].join('\n');
 }

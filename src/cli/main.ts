@@ -1,10 +1,16 @@
 #!/usr/bin/env node
 /** The executable: wires the process (signals, streams, exit code) to `dispatch`. */
+import { basename } from 'node:path';
 import { type CommandIo, exitCode } from './command.js';
-import { dispatch } from './dispatch.js';
+import { dispatch, type Program } from './dispatch.js';
 
 /** Ctrl-C under npm comes twice, from the terminal and from npm: only what comes later is a second wish. */
 const SAME_WISH_MS = 500;
+
+/** A link named `flanneld` makes us that. Node leaves the link's name in place. */
+function programName(): Program {
+  return /^flanneld(\.m?js)?$/.test(basename(process.argv[1] ?? '')) ? 'flanneld' : 'twill';
+}
 
 async function start(): Promise<never> {
   const stopping = new AbortController();
@@ -43,7 +49,7 @@ async function start(): Promise<never> {
       return () => reloadListeners.delete(listener);
     },
   };
-  process.exit(await dispatch(process.argv.slice(2), io));
+  process.exit(await dispatch(process.argv.slice(2), io, programName()));
 }
 
 void start();

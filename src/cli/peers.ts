@@ -26,7 +26,7 @@ export function renderPeers(peers: Json): string[] {
     cell(field(peer, 'subnet')),
     endpointText(field(peer, 'endpoint')),
     cell(field(peer, 'mac')),
-    cell(field(peer, 'expiresAt'), 'never'),
+    cell(field(peer, 'expiresAt'), field(peer, 'isReservation') === false ? 'unknown' : 'never'),
   ]);
   return rows.length === 0 ? ['no peers'] : table(['SUBNET', 'ENDPOINT', 'MAC', 'EXPIRES'], rows);
 }

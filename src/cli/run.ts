@@ -1,6 +1,7 @@
 /** `twill run`: the agent in the foreground. */
 import { Agent } from '../agent/agent.js';
-import { runFlags, runOptions } from '../config/run-options.js';
+import { ServiceManager } from '../agent/service-manager.js';
+import { type RunOptions, runFlags, runOptions } from '../config/run-options.js';
 import { TwillError } from '../errors.js';
 import { createLogger } from '../observe/log.js';
 import { openStore } from '../store/open.js';
@@ -18,18 +19,22 @@ export const runCommand: Command = {
       'FLANNELD_<NAME>, upper case, "_" for "-". Logs are JSON lines on standard error.',
       '',
       'SIGINT and SIGTERM stop it (a second one at once); SIGHUP reads the network configuration again.',
+      'Exit codes: 0 stopped, 1 failed, 2 wrong usage, 3 another node holds our lease.',
     ],
     runFlags,
   ),
-  run: runAgent,
+  run: (argv, io) => runAgent(runOptions(argv, io.env), io),
 };
 
-async function runAgent(argv: readonly string[], io: CommandIo): Promise<number> {
-  const options = runOptions([...argv], io.env);
+export async function runAgent(options: RunOptions, io: CommandIo): Promise<number> {
   const logger = createLogger({ level: options.logLevel });
-  const store = await openStore(options.store);
+  const { stateDirectory, undone } = options;
+  if (undone.length > 0)
+    logger.warn({ undone }, `this version does less than was asked: ${undone.join('; ')}`);
+  const serviceManager = new ServiceManager(io.env, { logger });
+  const store = await openStore(options.store, { stateDirectory, say: (message) => logger.warn(message) });
   try {
-    const agent = await Agent.start(options, { store, logger, signal: io.signal });
+    const agent = await Agent.start(options, { store, logger, serviceManager, signal: io.signal });
     const stop = () => {
       logger.info('stopping on a signal');
       void agent.stop();

@@ -43,6 +43,7 @@ export function renderStatus(status: Json, nowMs: number): string[] {
     [],
     [
       ['version', `${text('version')}, up ${uptime}`],
+      ['ready', readyText(status)],
       ['node', `${text('node', 'publicIp')}${v6} on ${text('node', 'interface')}`],
       ['lease', `${text('node', 'subnet')}, ${end}`],
       ['device', `${text('node', 'device')}, MTU ${text('node', 'mtuBytes')}${device}`],
@@ -63,6 +64,15 @@ export function renderStatus(status: Json, nowMs: number): string[] {
     );
   }
   return lines;
+}
+
+/** Or what is missing. */
+function readyText(status: Json): string {
+  const conditions = Object.entries(field(status, 'readiness') ?? {}) as [string, Json][];
+  if (conditions.length === 0) return '-';
+  const missing = conditions.filter(([, lacks]) => lacks !== null);
+  if (missing.length === 0) return 'yes';
+  return `NO: ${missing.map(([name, lacks]) => printable(`${name}: ${lacks}`)).join('; ')}`;
 }
 
 /** Those in use, and what became of the others that were asked for. */

@@ -2,6 +2,7 @@
 import { TwillError } from '../errors.js';
 import { IpAddress, type IpFamily } from '../net/ip.js';
 import { type FlagSpec, type FlagValue, parseFlags, textFlag } from './flags.js';
+import { idleFlags, refusedFlags, undoneJobs } from './flannel-flags.js';
 import { type OffloadName, parseOffload } from './offload.js';
 import { type StoreOptions, storeFlags, storeOptions } from './store-options.js';
 
@@ -31,7 +32,13 @@ export interface RunOptions {
   readonly offload: readonly OffloadName[];
   readonly tunName?: string;
   readonly controlSocket: string;
+  /** Where health checks are answered; absent: nowhere. */
+  readonly healthz?: { readonly ip: IpAddress; readonly port: number };
+  /** Where the last good snapshot of the store is kept; `''`: nowhere. */
+  readonly stateDirectory: string;
   readonly logLevel: LogLevel;
+  /** What flags ask for and this version leaves undone, in words. */
+  readonly undone: readonly string[];
 }
 
 export const DEFAULT_CONTROL_SOCKET = '/run/twill/control.sock';
@@ -71,6 +78,21 @@ export const runFlags: readonly FlagSpec[] = [
     help: 'seconds that a lease lasts unless renewed',
   },
   {
+    name: 'ip-masq',
+    kind: 'boolean',
+    default: false,
+    help: 'tell the CNI plugin, by subnet.env, that it need not masquerade; this version sets no rule itself',
+  },
+  textFlag('healthz-ip', '0.0.0.0', 'address on which /healthz and /readyz are answered'),
+  {
+    name: 'healthz-port',
+    kind: 'integer',
+    default: 0,
+    min: 0,
+    max: 65_535,
+    help: 'its port; 0 answers nowhere',
+  },
+  {
     name: 'dataplane',
     kind: 'choice',
     choices: ['userspace'],
@@ -104,6 +126,11 @@ export const runFlags: readonly FlagSpec[] = [
   ),
   textFlag('tun-name', '', "name of the device (default flannel's: flannel.<VNI>, flannel0)"),
   textFlag('control-socket', DEFAULT_CONTROL_SOCKET, 'socket that "twill status", "peers" and "trace" ask'),
+  textFlag(
+    'state-dir',
+    '/var/lib/twill',
+    'folder for the last good snapshot of etcd, which a start goes on from while etcd is down; empty: none',
+  ),
   {
     name: 'log-level',
     kind: 'choice',
@@ -111,35 +138,14 @@ export const runFlags: readonly FlagSpec[] = [
     default: 'info',
     help: 'least severe log line written',
   },
-];
-
-/**
- * flannel's flags whose job this version does not do yet. At flannel's default they ask for nothing and are accepted;
- * any other value is refused, since silently leaving the job undone would be worse.
- */
-export const notYet: readonly FlagSpec[] = [
-  ...['kube-api-url', 'kubeconfig-file', 'vmodule', 'log_backtrace_at'].map((name) => textFlag(name, '', '')),
-  textFlag('net-config-path', '/etc/kube-flannel/net-conf.json', ''),
-  textFlag('kube-annotation-prefix', 'flannel.alpha.coreos.com', ''),
-  textFlag('healthz-ip', '0.0.0.0', ''),
-  ...[
-    ['kube-subnet-mgr', false],
-    ['ip-masq', false],
-    ['ip-masq-fully-random-disable', false],
-    ['ip-blackhole-route', false],
-    ['iptables-forward-rules', true],
-    ['set-node-network-unavailable', true],
-  ].map(
-    ([name, byDefault]): FlagSpec => ({
-      name: `${name}`,
-      kind: 'boolean',
-      default: byDefault === true,
-      help: '',
-    }),
-  ),
-  { name: 'v', kind: 'integer', default: 0, help: '' },
-  { name: 'healthz-port', kind: 'integer', default: 0, help: '' },
-  { name: 'iptables-resync', kind: 'integer', default: 5, help: '' },
+  {
+    name: 'v',
+    kind: 'integer',
+    default: 0,
+    min: 0,
+    max: 2_147_483_647,
+    help: "flannel's verbosity, where --log-level is not given: 0 is info, 1 to 4 debug, from 5 on trace",
+  },
 ];
 
 /** `asFlannel`: with flanneld's defaults. Throws ERR_TWILL_USAGE. */
@@ -148,12 +154,10 @@ export function runOptions(
   env: { readonly [name: string]: string | undefined },
   { asFlannel = false }: { readonly asFlannel?: boolean } = {},
 ): RunOptions {
-  const { values, given, positional } = parseFlags([...runFlags, ...notYet], argv, env);
+  const specs = [...runFlags, ...idleFlags, ...refusedFlags];
+  const { values, given, positional } = parseFlags(specs, argv, env);
   if (positional.length > 0) throw usage(`unexpected argument: ${positional[0]}`);
-  for (const { name, default: byDefault } of notYet) {
-    if (values[name] === byDefault) continue;
-    throw usage(`--${name} is not supported by this version of twill: leave it out`);
-  }
+  const undone = undoneJobs(values, given, asFlannel);
   const string = (name: string) => String(values[name]);
   for (const name of ['subnet-file', 'control-socket']) {
     if (string(name) === '') throw usage(`--${name} is empty: write a path`);
@@ -161,6 +165,8 @@ export function runOptions(
   const ifaceCanReach = addressFlag('iface-can-reach', values);
   const publicIp = addressFlag('public-ip', values, 4);
   const publicIpv6 = addressFlag('public-ipv6', values, 6);
+  const healthzIp = addressFlag('healthz-ip', values) ?? IpAddress.of(4, 0n);
+  const healthzPort = Number(values['healthz-port']);
   const tunName = string('tun-name');
   if (tunName !== '') checkDeviceName(tunName);
   return {
@@ -181,8 +187,16 @@ export function runOptions(
     offload: parseOffload(string('offload')),
     ...(tunName !== '' && { tunName }),
     controlSocket: string('control-socket'),
-    logLevel: values['log-level'] as LogLevel,
+    stateDirectory: string('state-dir'),
+    ...(healthzPort !== 0 && { healthz: { ip: healthzIp, port: healthzPort } }),
+    logLevel: given.has('log-level') ? (values['log-level'] as LogLevel) : verbosity(Number(values['v'])),
+    undone,
   };
+}
+
+/** klog's numbers: flannel logs details at 1 and floods at 5. */
+function verbosity(v: number): LogLevel {
+  return v === 0 ? 'info' : v < 5 ? 'debug' : 'trace';
 }
 
 function addressFlag(

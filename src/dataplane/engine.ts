@@ -100,6 +100,11 @@ export class Engine {
     return { drop: null, endpoint, header: found.header ?? new Uint8Array(), mtuBytes };
   }
 
+  /** Whether every worker has turned since the last call. */
+  isTurning(): boolean {
+    return guard(() => this.native.turning());
+  }
+
   close(): void {
     this.#isClosed = true;
     this.native.close();

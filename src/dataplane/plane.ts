@@ -78,6 +78,8 @@ export interface Plane {
    * down, for somebody wanted it so. Throws a TwillError where mending fails: forwarding then stands still until a later call.
    */
   reconcile(): DeviceState;
+  /** Whether all that carries packets has shown a sign of life since the last call; ask no faster than it can. */
+  isTurning(): boolean;
   /** Stops forwarding, removes what was made. A second call does nothing. */
   close(): void;
 }

@@ -108,6 +108,11 @@ export class UserspacePlane implements Plane {
     return this.#tap;
   }
 
+  isTurning(): boolean {
+    // Between two devices there is no worker that could be stuck.
+    return this.#engine.isClosed || this.#engine.isTurning();
+  }
+
   reconcile(): DeviceState {
     if (this.#isClosed) return { mended: [], trouble: null };
     const link = netlink.links().find(({ index }) => index === this.deviceIndex);

@@ -28,6 +28,6 @@ export interface Lease {
   readonly key: string;
   readonly subnets: LeaseSubnets;
   readonly attributes: LeaseAttributes;
-  /** Wall-clock end in milliseconds since the epoch; absent for a reservation, which never ends. */
+  /** Wall-clock end in milliseconds since the epoch, as in its record; absent for a reservation, which never ends. */
   readonly expiresAtMs?: number;
 }

@@ -5,7 +5,10 @@ export interface LeaseRecord {
   readonly key: string;
   /** Lease JSON, byte for byte. */
   readonly value: string;
-  /** Wall-clock end in milliseconds since the epoch; absent: the record never expires (a reservation). */
+  /**
+   * Wall-clock end in milliseconds since the epoch; absent: the record never expires (a reservation). `Infinity`: it
+   * ends, and only the store knows when (etcd takes it out of the listing then).
+   */
   readonly expiresAtMs?: number;
   /** Opaque version of this record, for compare-and-swap. */
   readonly revision: string;
@@ -23,4 +26,6 @@ export interface UnreadableRecord {
 export interface LeaseListing {
   readonly records: readonly LeaseRecord[];
   readonly unreadable: readonly UnreadableRecord[];
+  /** Wall clock. Given: it was so then, and the store could not be asked since. */
+  readonly asOfMs?: number;
 }

@@ -140,6 +140,8 @@ export interface NativeEngine {
   closeTap(): void;
   /** One sweep in both directions on an engine with `workers: 0`; packets moved. */
   step(): number;
+  /** Whether every worker has turned since the last call, which asks them anew. True where there is none. */
+  turning(): boolean;
   close(): void;
 }
 
@@ -307,6 +309,8 @@ export interface NativeAddon {
   readonly traffic: NativeTraffic;
   /** flock(2), exclusive, without waiting: whether it is ours now. The kernel releases it when the descriptor closes. */
   tryLockFile(descriptor: number): boolean;
+  /** One datagram, without waiting. `path` of a Unix socket; "@" in front: a name in the abstract namespace. */
+  sendToUnixSocket(path: string, bytes: Uint8Array): void;
 }
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');

@@ -20,8 +20,10 @@ export interface Store {
   readConfig(signal?: AbortSignal): Promise<string>;
   list(signal?: AbortSignal): Promise<StoreSnapshot>;
   /**
-   * Yields the present snapshot first, then a new complete snapshot after each change (several changes may be one).
-   * Survives faults of the store by itself (backoff), reporting them through `onTrouble`; ends when `signal` aborts.
+   * Yields a snapshot first, the present one or that of a recent `list`, then a new complete snapshot after each change
+   * (several changes may be one).
+   * Survives faults of the store by itself (backoff), reporting them through `onTrouble`, and null whenever it knows
+   * itself to be up to date; ends when `signal` aborts.
    */
   watch(signal: AbortSignal, onTrouble?: (error: Error | null) => void): AsyncIterable<StoreSnapshot>;
   /** Creates atomically; the new record, or null where the key exists. */

@@ -156,6 +156,38 @@ TEST_CASE("engine: workers, program and control side at once: nothing is lost or
   }
 }
 
+TEST_CASE("engine: a worker that is stuck does not turn, and turns again when it goes on" *
+          doctest::test_suite("threads")) {
+  EngineConfig config = ConfigOf(2);
+  std::atomic<bool> is_stuck{false}, may_go{false};
+  config.on_underlay_readable = [&] {
+    is_stuck = true;
+    while (!may_go) std::this_thread::yield();
+  };
+  auto engine = NewEngine(std::move(config));
+  REQUIRE(engine->Publish(SetPeer(1)).ok());
+  // Whether all turn within the time that a busy machine may take.
+  auto turns = [&engine](int milliseconds) {
+    engine->Turning();
+    for (int i = 0; i < milliseconds; i++) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      if (engine->Turning()) return true;
+    }
+    return false;
+  };
+  for (int i = 0; i < 3; i++) CHECK(turns(10'000));
+  test::Shape out;
+  out.source = "10.5.1.9";
+  out.destination = "10.5.2.9";
+  REQUIRE(Push(*engine, *engine->overlay_channel(), test::IpPacket(out)));
+  while (!is_stuck) std::this_thread::yield();
+  CHECK(!turns(50));
+  may_go = true;
+  CHECK(turns(10'000));
+  engine->Close();
+  CHECK(engine->Turning());
+}
+
 TEST_CASE("engine: closed, it answers still and moves nothing" * doctest::test_suite("threads")) {
   auto engine = NewEngine(ConfigOf(2));
   REQUIRE(engine->Publish(SetPeer(9)).ok());

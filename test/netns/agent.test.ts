@@ -144,7 +144,7 @@ test('junk, broken JSON and a second claim are quarantined by name; other peers 
   );
 });
 
-test('a restart keeps subnet and MAC; a lease taken by another node ends the agent with 1', {
+test('a restart keeps subnet and MAC; a lease taken by another node ends the agent with 3', {
   skip,
   timeout: 60_000,
 }, async (t) => {
@@ -166,7 +166,7 @@ test('a restart keeps subnet and MAC; a lease taken by another node ends the age
     '{"PublicIP":"192.0.2.77","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:77"}}',
   );
   const [code] = (await end) as [number | null];
-  assert.equal(code, 1);
+  assert.equal(code, 3);
   assert.match(a.stderr, /^twill: our lease .* is lost: it is now held by node 192\.0\.2\.77/m);
 });
 

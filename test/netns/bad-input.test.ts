@@ -54,7 +54,7 @@ const trials: readonly Trial[] = [
     name: 'a flag whose job is not done yet',
     flags: ['--kube-subnet-mgr'],
     code: 2,
-    says: /--kube-subnet-mgr is not supported/,
+    says: /--kube-subnet-mgr: this version has no Kubernetes store/,
   },
   {
     name: 'a store of another kind',

@@ -21,6 +21,7 @@ export interface Status {
     readonly deviceTrouble: string | null;
   };
   readonly backend: { readonly mac: string };
+  readonly ready: boolean;
   readonly peers: number;
   readonly quarantined: readonly { readonly key: string; readonly reason: string }[];
   readonly identity: { readonly encap: boolean; readonly decap: boolean };
@@ -38,7 +39,13 @@ export class AgentNode {
   readonly directory: string;
   readonly store: string;
   process: ChildProcess | undefined;
+  /** What is run, up to its flags. */
+  program: readonly string[] = [cli, 'run'];
+  /** Beside our own. */
+  environment: NodeJS.ProcessEnv = {};
   iface = 'eth0';
+  /** Where leases are kept, if not in the directory `store`. */
+  storeFlags: readonly string[] = [];
   stderr = '';
 
   constructor(namespace: Namespace, directory: string, store: string) {
@@ -56,18 +63,20 @@ export class AgentNode {
 
   flags(more: readonly string[] = []): string[] {
     const places = [
-      `--store=dir:${this.store}`,
+      ...(this.storeFlags.length > 0 ? this.storeFlags : [`--store=dir:${this.store}`]),
       `--control-socket=${this.socket}`,
       `--subnet-file=${this.subnetFile}`,
     ];
-    return [cli, 'run', ...places, `--iface=${this.iface}`, ...more];
+    if (this.iface !== '') places.push(`--iface=${this.iface}`);
+    return [...this.program, ...places, ...more];
   }
 
   /** `around`: a command line that runs the agent, for example with less privilege. */
   run(more: readonly string[] = [], around: readonly string[] = []): ChildProcess {
     this.stderr = '';
     const [command = '', ...argv] = [...around, process.execPath, ...this.flags(more)];
-    const child = this.namespace.spawn(command, argv, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const env = { ...process.env, ...this.environment };
+    const child = this.namespace.spawn(command, argv, { stdio: ['ignore', 'ignore', 'pipe'], env });
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text;
     });
@@ -114,15 +123,16 @@ export class AgentNode {
     return controlRequest(this.socket, 'peers');
   }
 
+  /** Waits until it says that it is ready. */
   async started(): Promise<Status> {
-    await until(`agent ${this.namespace.label} answers`, async () => {
+    await until(`agent ${this.namespace.label} is ready`, async () => {
       const { exitCode = null, signalCode = null } = this.process ?? {};
       assert.ok(
         exitCode === null && signalCode === null,
         `agent ${this.namespace.label} ended: ${this.stderr}`,
       );
       return this.status().then(
-        () => true,
+        ({ ready }) => ready,
         () => false,
       );
     });

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { Agent } from '../../../src/agent/agent.js';
+import { Agent, type AgentParts } from '../../../src/agent/agent.js';
 import type { HostNetlink } from '../../../src/agent/host.js';
 import { runOptions } from '../../../src/config/run-options.js';
 import type { UserspacePlaneOptions } from '../../../src/dataplane/userspace.js';
@@ -13,15 +16,20 @@ import type { Json } from '../../../src/net/json.js';
 import { controlRequest } from '../../../src/observe/control-socket.js';
 import { openStore } from '../../../src/store/open.js';
 import type { Store } from '../../../src/store/store.js';
-import { FakePlane, recordingLogger, until } from './fakes.js';
+import { FakeClock, FakePlane, MemoryStore, recordingLogger, until } from './fakes.js';
 
 const hostNetlink: HostNetlink = {
   links: () => [{ index: 2, name: 'eth0', kind: '', mtu: 1500, up: true, mac: null, lower: 0 }],
   addresses: () => [{ index: 2, address: IpAddress.parse('192.0.2.1'), length: 24, scope: 0, flags: 0x80 }],
   routes: () => [],
   routeGet: () => assert.fail('not asked'),
-  watch: () => ({ stop() {} }),
+  watch: (onEvents) => {
+    linkChanged = () => onEvents([{ kind: 'lost', removed: false, index: 0 }]);
+    return { stop() {} };
+  },
 };
+/** As if the kernel told of a change. */
+let linkChanged = () => {};
 const peerLease =
   '{"PublicIP":"192.0.2.2","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:02"}}';
 
@@ -49,12 +57,15 @@ describe('an agent over a directory store', () => {
   const socket = () => join(directory, 'control.sock');
   const log = recordingLogger();
 
-  async function start(more: readonly string[] = [], openPlane?: () => FakePlane): Promise<Agent> {
+  const subnetFile = () => join(directory, 'run', 'subnet.env');
+
+  async function start(
+    more: readonly string[] = [],
+    openPlane?: () => FakePlane,
+    parts: Partial<AgentParts> = {},
+  ): Promise<Agent> {
     const argv = [`--store=dir:${join(directory, 'store')}`, '--iface=eth0', `--control-socket=${socket()}`];
-    const options = runOptions(
-      [...argv, `--subnet-file=${join(directory, 'run', 'subnet.env')}`, ...more],
-      {},
-    );
+    const options = runOptions([...argv, `--subnet-file=${subnetFile()}`, ...more], {});
     const agent = await Agent.start(options, {
       ...{ store, logger: log.logger, netlink: hostNetlink },
       openPlane: (planeOptions) => {
@@ -62,6 +73,7 @@ describe('an agent over a directory store', () => {
         plane = openPlane ? openPlane() : new FakePlane();
         return plane;
       },
+      ...parts,
     });
     agents.push(agent);
     return agent;
@@ -107,6 +119,7 @@ describe('an agent over a directory store', () => {
         endpoint: { address: '192.0.2.2', port: 8472 },
         mac: '02:00:00:00:00:02',
         expiresAt: null,
+        isReservation: true,
       },
     ]);
     const trace = (await controlRequest(socket(), 'trace', { address: '10.5.240.9' })) as {
@@ -173,13 +186,136 @@ describe('an agent over a directory store', () => {
       throw fault;
     };
     await assert.rejects(start([], failing), /port 8472 is held by another program/);
+    assert.ok(log.lines.some((line) => /^error: Error registering network: .*8472/.test(line)));
     await assert.rejects(controlRequest(socket(), 'status'), /./);
     await start();
   });
 
-  test('a subnet file that cannot be written is a warning', async () => {
-    await start([`--subnet-file=${join(directory, 'store', 'config', 'subnet.env')}`]);
+  /** A port for health checks, and what is asked there. */
+  async function healthPort() {
+    const probe = createServer().listen(0, '127.0.0.1');
+    await once(probe, 'listening');
+    const { port } = probe.address() as AddressInfo;
+    probe.close();
+    await once(probe, 'close');
+    const ask = async (path: string) => {
+      const response = await fetch(`http://127.0.0.1:${port}${path}`);
+      return { status: response.status, text: await response.text() };
+    };
+    return { ask, flags: ['--healthz-ip=127.0.0.1', `--healthz-port=${port}`] };
+  }
+
+  test('subnet.env and readiness come after the first peers, never before', async () => {
+    await writeFile(record('10.5.240.0-24'), peerLease);
+    let open = () => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const inner = store;
+    async function* watch(...args: Parameters<Store['watch']>) {
+      await gate;
+      yield* inner.watch(...args);
+    }
+    const gated = new Proxy(inner, {
+      get: (target, name) => {
+        const value = name === 'watch' ? watch : Reflect.get(target, name);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const events: string[] = [];
+    class WatchfulPlane extends FakePlane {
+      override setPeers(...args: Parameters<FakePlane['setPeers']>): number {
+        events.push(`${args[0].length} peers, ${existsSync(subnetFile()) ? 'file' : 'no file'}`);
+        return super.setPeers(...args);
+      }
+    }
+    const { ask, flags } = await healthPort();
+    let isUp = false;
+    const starting = start(flags, () => new WatchfulPlane(), { store: gated }).then(() => {
+      isUp = true;
+    });
+    await until('status answers while it waits', () =>
+      controlRequest(socket(), 'status').then(
+        () => true,
+        () => false,
+      ),
+    );
+    assert.equal((await ask('/healthz')).status, 200);
+    const waiting = await ask('/readyz');
+    assert.deepEqual(waiting, {
+      status: 503,
+      text: [
+        'flanneld is not ready yet',
+        'peers: the leases of the other nodes have not been read yet',
+        'subnet-file: it has not been written yet',
+      ].join('\n'),
+    });
+    assert.deepEqual([isUp, existsSync(subnetFile())], [false, false]);
+    open();
+    await starting;
+    assert.deepEqual(events.slice(0, 1), ['1 peers, no file']);
+    assert.ok(existsSync(subnetFile()));
+    assert.deepEqual(await ask('/readyz'), { status: 200, text: 'flanneld is ready' });
+  });
+
+  test('a subnet file that cannot be written keeps it from being ready, and is tried again', async () => {
+    await writeFile(join(directory, 'run'), 'in the way');
+    const { ask, flags } = await healthPort();
+    await start(flags);
     assert.ok(log.lines.some((line) => line.startsWith('warn: cannot write subnet file')));
+    const { status, text } = await ask('/readyz');
+    assert.equal(status, 503);
+    assert.match(text, /\nsubnet-file: cannot write subnet file [^\n]*$/);
+    await rm(join(directory, 'run'));
+    await until('it is ready', async () => (await ask('/readyz')).status === 200);
+    assert.ok(existsSync(subnetFile()));
+  });
+
+  test('trouble with the device withdraws readiness until it is over', async () => {
+    const { ask, flags } = await healthPort();
+    const agent = await start(flags);
+    const isReady = async () => (await ask('/readyz')).status === 200;
+    await until('ready', isReady);
+    const down = Array.from({ length: 3 }, () => ({ mended: [], trouble: 'it is down' }));
+    plane.states.push(...down);
+    linkChanged();
+    await until('not ready', async () => !(await isReady()));
+    assert.match((await ask('/readyz')).text, /\ndevice: it is down$/);
+    assert.equal((agent.status() as { ready: Json }).ready, false);
+    await until('ready again', async () => {
+      linkChanged();
+      return isReady();
+    });
+    assert.equal((await ask('/healthz')).status, 200);
+  });
+
+  test('a lease that has ended withdraws readiness', async () => {
+    const clock = new FakeClock();
+    const memory = new MemoryStore(clock);
+    const { ask, flags } = await healthPort();
+    await start(flags, undefined, { store: memory, clock });
+    assert.equal((await ask('/readyz')).status, 200);
+    memory.fault = new Error('away');
+    await clock.advance(23 * 3_600_000);
+    assert.equal((await ask('/readyz')).status, 200, 'a store that is away is no reason');
+    await clock.advance(2 * 3_600_000);
+    assert.match(
+      (await ask('/readyz')).text,
+      /\nlease: 10\.5\.\d+\.0-24 has ended and could not be renewed$/,
+    );
+    memory.fault = null;
+    await clock.advance(120_000);
+    assert.equal((await ask('/readyz')).status, 200);
+  });
+
+  test('a port for health checks that is held ends the start before anything is changed', async () => {
+    const { flags } = await healthPort();
+    await start(flags);
+    await assert.rejects(
+      start([...flags, `--control-socket=${join(directory, 'other.sock')}`]),
+      (error) => (error as TwillError).code === 'ERR_TWILL_HEALTH',
+    );
+    assert.equal((await store.list()).records.length, 1);
   });
 
   test('a reload names what needs a restart and survives nonsense', async () => {

@@ -199,6 +199,10 @@ export class FakePlane implements Plane {
     return state;
   }
 
+  isTurning(): boolean {
+    return true;
+  }
+
   close(): void {
     this.isClosed = true;
   }

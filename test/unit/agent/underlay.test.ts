@@ -77,6 +77,21 @@ describe('choice of the underlay interface', () => {
     assert.equal(choose({ publicIp: IpAddress.parse('192.0.2.11') }).v4, '192.0.2.11');
   });
 
+  test('dual stack: public IPs of one interface choose it, those of two are refused', () => {
+    const request = { families: [4, 6] as const, publicIpv6: IpAddress.parse('2001:db8:1::20') };
+    const chosen = choose({ ...request, publicIp: IpAddress.parse('198.51.100.20') });
+    assert.deepEqual([chosen.name, chosen.v4, chosen.v6], ['eth1', '198.51.100.20', '2001:db8:1::20']);
+    // One of them suffices, and the other may be that of a NAT.
+    const nat = choose({ ...request, publicIp: IpAddress.parse('203.0.113.9') });
+    assert.deepEqual([nat.name, nat.v4, nat.publicIp], ['eth1', '198.51.100.20', '203.0.113.9']);
+    assert.equal(choose(request).name, 'eth1');
+    refused(
+      { ...request, publicIp: IpAddress.parse('192.0.2.10') },
+      host,
+      /eth0 carries 192\.0\.2\.10, and eth1 2001:db8:1::20: name one interface with --iface/,
+    );
+  });
+
   test('a public IP that no interface carries is advertised over the default route', () => {
     const chosen = choose({ publicIp: IpAddress.parse('203.0.113.9') });
     assert.deepEqual([chosen.name, chosen.v4, chosen.publicIp], ['eth0', '192.0.2.10', '203.0.113.9']);
@@ -101,6 +116,9 @@ describe('choice of the underlay interface', () => {
     assert.equal(choose({ ifaceRegex: ['eth[1-9]'] }).name, 'eth1');
     assert.equal(choose({ ifaceRegex: ['2\\.11$'] }).v4, '192.0.2.11');
     assert.equal(choose({ iface: ['eth0'], ifaceRegex: ['^198\\.51'] }).name, 'eth0');
+    // The first pattern that hits, in whichever way: a name of an earlier one goes before an address of a later one.
+    assert.equal(choose({ ifaceRegex: ['zzz', '^eth1$', '^192'] }).name, 'eth1');
+    assert.equal(choose({ ifaceRegex: ['(?i)^ETH[[:digit:]]$'] }).name, 'eth0');
     // Dual stack: one interface must match with both families.
     assert.equal(choose({ ifaceRegex: ['20$'], families: [4, 6] }).name, 'eth1');
     refused({ ifaceRegex: ['('] }, host, /no regular expression/);
@@ -111,6 +129,11 @@ describe('choice of the underlay interface', () => {
     const network = { ...host, canReach: { index: 3, source: IpAddress.parse('198.51.100.20') } };
     assert.deepEqual(choose({ ifaceCanReach: target }, network).v4, '198.51.100.20');
     refused({ ifaceCanReach: target }, host, /--iface-can-reach=198\.51\.100\.200/);
+    // It is tried last: what comes before it may hit.
+    assert.equal(choose({ iface: ['eth0'], ifaceCanReach: target }, host).name, 'eth0');
+    // The kernel names `lo` for an address of our own.
+    const own = { ...host, canReach: { index: 1, source: IpAddress.parse('198.51.100.20') } };
+    assert.equal(choose({ ifaceCanReach: IpAddress.parse('198.51.100.20') }, own).name, 'eth1');
   });
 
   test('dual stack takes an address of each family: lasting before temporary, never a deprecated one', () => {

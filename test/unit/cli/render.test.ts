@@ -21,6 +21,8 @@ const status = {
     trouble: null,
     lastSnapshotAt: '2030-01-01T00:00:00.000Z',
   },
+  ready: true,
+  readiness: { lease: null, device: null, peers: null, 'subnet-file': null },
   ...{ generation: 5, peers: 3, quarantined: [{ key: '10.5.9.0-24', reason: 'not JSON\u001b[31m' }] },
   counters: {
     encap: direction({ no_route: 3, ttl: 0 }),
@@ -43,6 +45,7 @@ describe('what people see', () => {
     const lines = renderStatus(status, Date.parse('2030-01-01T00:00:03.000Z'));
     assert.deepEqual(lines, [
       'version  0.1.0, up 1 h 1 min',
+      'ready    yes',
       'node     192.0.2.1 on eth0',
       'lease    10.5.1.0/24, ends 2030-01-02T00:00:00.000Z',
       'device   flannel.1, MTU 1450',
@@ -69,6 +72,8 @@ describe('what people see', () => {
   test('status: trouble, a reservation, and an agent that tells less', () => {
     const troubled = { ...status, store: { ...status.store, trouble: 'no such directory' } };
     assert.ok(renderStatus(troubled, 0).some((line) => line.includes('TROUBLE: no such directory')));
+    const unready = { ...status, readiness: { lease: null, device: 'it is down', peers: 'none\nyet' } };
+    assert.ok(renderStatus(unready, 0).includes('ready    NO: device: it is down; peers: none?yet'));
     const reserved = { ...status, node: { ...status.node, leaseExpiresAt: null } };
     assert.ok(renderStatus(reserved, 0).includes('lease    10.5.1.0/24, never ends (reservation)'));
     assert.doesNotThrow(() => renderStatus({}, 0));

@@ -14,6 +14,13 @@ test("flannel's defaults", () => {
   );
 });
 
+test('health checks: nowhere unless a port is given', () => {
+  assert.equal(runOptions(['--healthz-ip=192.0.2.1'], {}).healthz, undefined);
+  const { healthz } = runOptions(['--healthz-port=8081'], {});
+  assert.deepEqual([`${healthz?.ip}`, healthz?.port], ['0.0.0.0', 8081]);
+  assert.equal(`${runOptions(['--healthz-port=1', '-healthz-ip', '::1'], {}).healthz?.ip}`, '::1');
+});
+
 test('processors for the workers', () => {
   assert.deepEqual(runOptions([], {}).workerCpus, []);
   assert.deepEqual(runOptions(['--worker-cpus=0,12'], {}).workerCpus, [0, 12]);
@@ -66,7 +73,8 @@ const wrong: [string[], RegExp][] = [
   [['--tun-name=a/b'], /1 to 15 characters/],
   [['--tun-name=abcdefghijklmnop'], /1 to 15 characters/],
   [['--subnet-lease-renew-margin=1440'], /from 1 to 1439/],
-  [['--kube-subnet-mgr'], /--kube-subnet-mgr is not supported by this version/],
+  [['--healthz-port=65536'], /--healthz-port="65536" is wrong: write an integer from 0 to 65535/],
+  [['--healthz-ip=everywhere'], /--healthz-ip="everywhere" is wrong: write an IP address/],
   [['extra'], /unexpected argument: extra/],
 ];
 for (const [argv, why] of wrong) {
