@@ -87,6 +87,18 @@ function isCount(value: Json | undefined): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= 0xffffffff;
 }
 
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}
+
 async function send(tap: PlaneTap, socket: Writable, signal: AbortSignal): Promise<void> {
   const write = (kind: number, piece: Uint8Array) => {
     socket.write(new Uint8Array(Uint32Array.of(kind, piece.length).buffer));
@@ -107,8 +119,14 @@ async function send(tap: PlaneTap, socket: Writable, signal: AbortSignal): Promi
         countsAtMs = performance.now();
         write(2, Buffer.from(JSON.stringify(tap.counts())));
       }
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await pause(POLL_MS, signal);
     }
+    // Asked to end: what passed before that still belongs to it.
+    for (let bytes = tap.read(piece); bytes > 0 && !socket.destroyed; bytes = tap.read(piece)) {
+      write(1, piece.subarray(0, bytes));
+      piece = new Uint8Array(PIECE_BYTES);
+    }
+    if (!socket.destroyed) write(2, Buffer.from(JSON.stringify(tap.counts())));
   } finally {
     tap.close();
   }

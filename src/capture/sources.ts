@@ -48,13 +48,7 @@ async function planeSource(options: SourceOptions, signal: AbortSignal): Promise
     ...(peer !== '' && { peer }),
     ...{ subnets: [...subnets], drops: drops.length > 0 ? [...drops] : null, every, snapBytes },
   };
-  const ending = new AbortController();
-  const { result, chunks } = await controlStream(
-    socket,
-    'capture',
-    params,
-    AbortSignal.any([signal, ending.signal]),
-  );
+  const { result, chunks } = await controlStream(socket, 'capture', params, signal);
   const node = tapNode(result);
   const { device = '' } = result as { device?: string };
   let lost = 0;
@@ -71,7 +65,7 @@ async function planeSource(options: SourceOptions, signal: AbortSignal): Promise
     description: 'packet path of twill: out is from overlay to underlay, outer headers are written anew',
     ...{ snapBytes: 0, ports: [node.port], isFiltered: true },
     lost: () => lost,
-    close: () => ending.abort(),
+    close: () => {},
   };
 }
 

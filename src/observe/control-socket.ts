@@ -44,7 +44,8 @@ export class ControlServer {
   static async listen(path: string, handlers: ControlHandlers): Promise<ControlServer> {
     checkPath(path);
     const sockets = new Set<Socket>();
-    const server = createServer((socket) => {
+    // Whoever ends a conversation half-way still gets what is on its way.
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
       serve(socket, handlers);
@@ -115,7 +116,13 @@ export async function controlRequest(
   });
 }
 
-/** As `controlRequest`, for an answer that goes on: what comes behind its first line. Ends with the signal. */
+/** How long the other side may take to come to an end. */
+const ENDING_MS = 2000;
+
+/**
+ * As `controlRequest`, for an answer that goes on: what comes behind its first line. The signal asks for its end: what is on
+ * its way still arrives.
+ */
 export async function controlStream(
   path: string,
   method: string,
@@ -124,7 +131,11 @@ export async function controlStream(
 ): Promise<{ readonly result: Json; readonly chunks: AsyncIterable<Buffer> }> {
   checkPath(path);
   const socket = connect(path);
-  const hangUp = () => socket.destroy();
+  let timer: NodeJS.Timeout | undefined;
+  const hangUp = () => {
+    socket.end();
+    timer = setTimeout(() => socket.destroy(), ENDING_MS);
+  };
   signal.addEventListener('abort', hangUp, { once: true });
   const fail = (error: NodeJS.ErrnoException) =>
     new TwillError('ERR_TWILL_CONTROL', connectFailure(path, error), { cause: error });
@@ -156,6 +167,7 @@ export async function controlStream(
       if (!signal.aborted) throw fail(error as NodeJS.ErrnoException);
     } finally {
       signal.removeEventListener('abort', hangUp);
+      clearTimeout(timer);
       socket.destroy();
     }
   }
@@ -170,11 +182,13 @@ function serve(socket: Socket, handlers: ControlHandlers): void {
   const refuse = (code: TwillErrorCode, message: string) => answer({ error: { code, message } });
   socket.setEncoding('utf8').setTimeout(IDLE_MS, () => socket.destroy());
   socket.on('error', () => socket.destroy());
+  const withdrawn = () => socket.end();
+  socket.once('end', withdrawn);
   socket.on('data', (text) => {
     request += text;
     const end = request.indexOf('\n');
     if (end < 0 && request.length <= LONGEST_REQUEST_CHARS) return;
-    socket.removeAllListeners('data').resume();
+    socket.off('end', withdrawn).removeAllListeners('data').resume();
     if (end < 0)
       return refuse('ERR_TWILL_CONTROL', `a request is at most ${LONGEST_REQUEST_CHARS} characters`);
     void handle(request.slice(0, end), handlers).then(
@@ -211,7 +225,7 @@ function stream(socket: Socket, { result, send }: ControlStream): void {
   const gone = new AbortController();
   socket.setTimeout(0);
   socket.once('close', () => gone.abort());
-  // Whoever hangs up has enough.
+  // Whoever ends its side has enough, and still gets what is on its way.
   socket.once('end', () => gone.abort());
   if (socket.destroyed || socket.readableEnded) gone.abort();
   socket.write(`${JSON.stringify({ result })}\n`);
