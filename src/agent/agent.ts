@@ -316,8 +316,9 @@ export class Agent {
 
   /** The peer that somebody means, and what lies between it and us. Throws ERR_TWILL_ADDRESS or _ARGUMENT. */
   peer(params: Json): Json {
-    const { backend, peers, plane, underlay } = this.#running;
-    return peerJson(textParameter(params, 'peer'), { backend, plane, underlay, entries: peers.entries });
+    const { backend, holder, peers, plane, underlay } = this.#running;
+    const node = { backend, plane, underlay, ownSubnets: holder.lease.subnets, entries: peers.entries };
+    return peerJson(textParameter(params, 'peer'), node);
   }
 
   /** What passes the plane. Throws ERR_TWILL_ARGUMENT, _ADDRESS or _CONTROL. */

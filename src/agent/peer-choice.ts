@@ -1,6 +1,8 @@
 /** Which peer somebody means who names it by its subnet, its endpoint or any address that it holds. Pure. */
 import type { Backend } from '../backend/backend.js';
+import type { Plane } from '../dataplane/plane.js';
 import { TwillError } from '../errors.js';
+import type { LeaseSubnets } from '../lease/lease.js';
 import { IpAddress } from '../net/ip.js';
 import type { Json } from '../net/json.js';
 import { Prefix } from '../net/prefix.js';
@@ -35,12 +37,13 @@ export function peerJson(
   text: string,
   node: {
     readonly backend: Pick<Backend, 'encap' | 'port'>;
-    readonly plane: { readonly deviceName: string; readonly mtuBytes: number };
+    readonly plane: Pick<Plane, 'deviceName' | 'mtuBytes' | 'trace'>;
+    readonly ownSubnets: LeaseSubnets;
     readonly underlay: Underlay;
     readonly entries: readonly PeerLease[];
   },
 ): Json {
-  const { backend, plane, underlay, entries } = node;
+  const { backend, plane, underlay, entries, ownSubnets } = node;
   const found = choosePeer(text, entries);
   if (!found)
     throw new TwillError('ERR_TWILL_ARGUMENT', `no peer is meant by ${text.slice(0, 80)}: see "twill peers"`);
@@ -52,9 +55,16 @@ export function peerJson(
     interface: underlay.interface,
     interfaceMtuBytes: underlay.mtuBytes,
     addresses: localTexts(underlay),
-    rows: found.peers.map(({ subnet, endpoint }) => ({
-      subnet: subnet.toString(),
-      endpoint: { address: endpoint.address.toString(), port: endpoint.port },
-    })),
+    rows: found.peers.map(({ subnet, endpoint }) => {
+      const own = subnet.family === 4 ? ownSubnets.v4 : ownSubnets.v6;
+      const traced = plane.trace(subnet.address);
+      return {
+        subnet: subnet.toString(),
+        ownAddress: own?.address.toString() ?? null,
+        endpoint: { address: endpoint.address.toString(), port: endpoint.port },
+        // In front of each inner packet, as hexadecimal digits.
+        header: traced.drop === null ? Buffer.from(traced.header).toString('hex') : '',
+      };
+    }),
   };
 }
