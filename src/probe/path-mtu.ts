@@ -15,20 +15,23 @@ export async function longestPassing(
   hint: number | null,
   passes: (packetBytes: number) => Promise<Passage>,
 ): Promise<number> {
-  let [low, high, next] = [least, most, hint];
+  let [low, high, said] = [least, most, hint];
   while (high - low > 1) {
-    const isHint = next !== null && next > low && next < high;
-    const size: number = isHint && next !== null ? next : (low + high) >> 1;
+    const isHint: boolean = said !== null && said > low && said < high;
+    const size: number = isHint && said !== null ? said : (low + high) >> 1;
     const found = await passes(size);
-    next = null;
     if (!found.passed) {
-      high = size;
-      next = found.mtuBytes;
+      [high, said] = [size, found.mtuBytes];
       continue;
     }
     low = size;
-    // Where a router names its bound and just that passes, one more byte shows that this is it.
-    if (isHint) next = size + 1;
+    said = null;
+    // Where just that passes which a router named, one more byte shows that this is its bound.
+    if (isHint && high - low > 1) {
+      const more = await passes(low + 1);
+      if (more.passed) low += 1;
+      else high = low + 1;
+    }
   }
   return low;
 }
