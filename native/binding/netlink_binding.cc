@@ -49,6 +49,8 @@ Napi::Value Links(const CallbackInfo& info) {
     o.Set("mtu", link.mtu_bytes);
     o.Set("up", Napi::Boolean::New(env, link.up));
     o.Set("lower", link.lower);
+    o.Set("master", link.master);
+    o.Set("carrier", Napi::Boolean::New(env, link.carrier));
     o.Set("mac", link.mac.size() == 6
                      ? Napi::Value(Napi::Buffer<uint8_t>::Copy(env, link.mac.data(), link.mac.size()))
                      : env.Null());
@@ -57,6 +59,8 @@ Napi::Value Links(const CallbackInfo& info) {
       vxlan.Set("vni", link.vxlan->vni);
       vxlan.Set("port", static_cast<uint32_t>(link.vxlan->port));
       vxlan.Set("local", AddressToJs(env, link.vxlan->local));
+      vxlan.Set("remote", AddressToJs(env, link.vxlan->remote));
+      vxlan.Set("external", Napi::Boolean::New(env, link.vxlan->external));
       vxlan.Set("learning", Napi::Boolean::New(env, link.vxlan->learning));
       o.Set("vxlan", vxlan);
     }

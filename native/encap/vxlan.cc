@@ -16,8 +16,9 @@ void Vxlan::Cook(const Mac& peer_mac, Peer& row) const {
   StoreBe32(h, kFlagVni);
   StoreBe32(h + 4, vni_ << 8);
   std::memcpy(h + 8, peer_mac.data(), 6);
-  std::memcpy(h + 14, mac_.data(), 6);
-  StoreBe16(h + 20, row.subnet.address.family == 4 ? kEtherTypeIpv4 : kEtherTypeIpv6);
+  bool v4 = row.subnet.address.family == 4;
+  std::memcpy(h + 14, (v4 ? mac_ : mac_v6_).data(), 6);
+  StoreBe16(h + 20, v4 ? kEtherTypeIpv4 : kEtherTypeIpv6);
   row.header_len = kHeaderBytes;
 }
 
@@ -30,10 +31,12 @@ DropReason Vxlan::Pop(Packet& packet, uint8_t& version) const {
   if (vni >> 8 != vni_) return DropReason::kVni;
   if (packet.len < kHeaderBytes) return DropReason::kShort;
   const uint8_t *destination = d + 8, *source = d + 14;
+  uint16_t ether_type = LoadBe16(d + 20);
+  const uint8_t* own = (ether_type == kEtherTypeIpv6 ? mac_v6_ : mac_).data();
   bool multicast = source[0] & 1;
-  if (multicast || IsZero(source) || std::memcmp(source, mac_.data(), 6) == 0) return DropReason::kMacSource;
-  if (std::memcmp(destination, mac_.data(), 6) != 0) return DropReason::kMacDestination;
-  switch (LoadBe16(d + 20)) {
+  if (multicast || IsZero(source) || std::memcmp(source, own, 6) == 0) return DropReason::kMacSource;
+  if (std::memcmp(destination, own, 6) != 0) return DropReason::kMacDestination;
+  switch (ether_type) {
     case kEtherTypeIpv4:
       version = 4;
       break;

@@ -31,7 +31,9 @@ class Vxlan {
   static constexpr uint16_t kEtherTypeIpv4 = 0x0800, kEtherTypeIpv6 = 0x86dd;
   static_assert(kHeaderBytes <= kCookedBytes && kHeaderBytes <= kHeadroomBytes);
 
-  Vxlan(uint32_t vni, const Mac& mac) : vni_(vni), mac_(mac) {}
+  // flannel has a device for each family, so a VTEP may have a MAC for each.
+  Vxlan(uint32_t vni, const Mac& mac, const Mac& mac_v6) : vni_(vni), mac_(mac), mac_v6_(mac_v6) {}
+  Vxlan(uint32_t vni, const Mac& mac) : Vxlan(vni, mac, mac) {}
 
   void Cook(const Mac& peer_mac, Peer& row) const;
 
@@ -54,7 +56,8 @@ class Vxlan {
   }
 
   uint32_t vni_;
-  Mac mac_;
+  Mac mac_;     // ours, of frames with IPv4 inside
+  Mac mac_v6_;  // with IPv6
 };
 
 static_assert(Encapsulation<Vxlan>);

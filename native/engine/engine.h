@@ -64,6 +64,10 @@ class Engine {
 
   Result<uint64_t> Publish(std::span<const uint8_t> ops);
   EngineStats Stats() const;
+  // What all workers counted under the peer with exactly this subnet; false: there is none.
+  bool ReadPeer(const IpPrefix& subnet, PeerTotals& totals) const;
+  // Of all packets that no peer in the table accounts for.
+  PeerTotals ReadNoPeer() const { return mailbox_->numbers().ReadOthers(); }
   TraceResult Trace(const IpAddr& destination) const;
   size_t Step();
   // Copies what passes from now on. One at a time; the calls below are for the one that is open.

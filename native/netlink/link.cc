@@ -22,8 +22,12 @@ VxlanLink VxlanOf(ByteSpan data) {
   if (port.size() == 2) vxlan.port = LoadBe16(port.data());
   vxlan.local = AttributeAddress(data, IFLA_VXLAN_LOCAL);
   if (vxlan.local.family == 0) vxlan.local = AttributeAddress(data, IFLA_VXLAN_LOCAL6);
+  vxlan.remote = AttributeAddress(data, IFLA_VXLAN_GROUP);
+  if (vxlan.remote.family == 0) vxlan.remote = AttributeAddress(data, IFLA_VXLAN_GROUP6);
   ByteSpan learning = FindAttribute(data, IFLA_VXLAN_LEARNING);
   vxlan.learning = !learning.empty() && learning[0] != 0;
+  ByteSpan external = FindAttribute(data, IFLA_VXLAN_COLLECT_METADATA);
+  vxlan.external = !external.empty() && external[0] != 0;
   return vxlan;
 }
 
@@ -36,6 +40,9 @@ Link LinkOf(const NetlinkAnswer& answer) {
   link.name = AttributeText(attributes, IFLA_IFNAME);
   link.mtu_bytes = AttributeU32(attributes, IFLA_MTU);
   link.lower = static_cast<int>(AttributeU32(attributes, IFLA_LINK));
+  link.master = static_cast<int>(AttributeU32(attributes, IFLA_MASTER));
+  ByteSpan carrier = FindAttribute(attributes, IFLA_CARRIER);
+  link.carrier = !carrier.empty() && carrier[0] != 0;
   ByteSpan mac = FindAttribute(attributes, IFLA_ADDRESS);
   link.mac.assign(mac.begin(), mac.end());
   ByteSpan details = FindAttribute(attributes, IFLA_LINKINFO);

@@ -13,8 +13,10 @@ namespace twill {
 struct VxlanLink {
   uint32_t vni = 0;
   uint16_t port = 0;
-  IpAddr local;  // family 0: none
+  IpAddr local;   // family 0: none
+  IpAddr remote;  // where frames without an entry go: a host or a group; family 0: nowhere
   bool learning = false;
+  bool external = false;  // tunnels are chosen packet by packet, there is no VNI
 };
 
 struct Link {
@@ -23,8 +25,10 @@ struct Link {
   std::string kind;  // "veth", "vxlan", "tun", ...; empty for hardware
   uint32_t mtu_bytes = 0;
   bool up = false;
+  bool carrier = false;  // of a TUN: a process has it open
   std::vector<uint8_t> mac;
-  int lower = 0;  // index of the device below, 0: none
+  int lower = 0;   // index of the device below, 0: none
+  int master = 0;  // of the bridge, bond or VRF that it belongs to, 0: none
   std::optional<VxlanLink> vxlan;
 };
 

@@ -28,7 +28,9 @@ class TunnelOf final : public Tunnel {
 
 Result<std::unique_ptr<Tunnel>> MakeTunnel(const TunnelConfig& config) {
   if (config.encap == "udp") return std::unique_ptr<Tunnel>(new TunnelOf(FlannelUdp()));
-  if (config.encap == "vxlan") return std::unique_ptr<Tunnel>(new TunnelOf(Vxlan(config.vni, config.mac)));
+  if (config.encap == "vxlan")
+    return std::unique_ptr<Tunnel>(
+        new TunnelOf(Vxlan(config.vni, config.mac, config.mac_v6.value_or(config.mac))));
   return Error{"ERR_TWILL_ARGUMENT",
                "unknown encapsulation \"" + std::string(config.encap) + "\": use udp or vxlan"};
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "base/result.h"
@@ -12,9 +13,10 @@
 namespace twill {
 
 struct TunnelConfig {
-  std::string_view encap;  // "udp" or "vxlan"
-  uint32_t vni = 1;        // vxlan
-  Mac mac{};               // our VTEP's, vxlan
+  std::string_view encap;     // "udp" or "vxlan"
+  uint32_t vni = 1;           // vxlan
+  Mac mac{};                  // our VTEP's, vxlan: of frames with IPv4 inside
+  std::optional<Mac> mac_v6;  // with IPv6, where it is another
 };
 
 class Tunnel {

@@ -16,9 +16,10 @@ import { LeaseSet } from '../lease/lease-set.js';
 import { netlink as kernelNetlink } from '../native/netlink.js';
 import { IpAddress } from '../net/ip.js';
 import type { Json } from '../net/json.js';
-import { ControlServer, type ControlStream } from '../observe/control-socket.js';
+import { ControlServer, type ControlStream, JsonRows } from '../observe/control-socket.js';
 import { HealthServer } from '../observe/health-server.js';
 import type { Logger } from '../observe/log.js';
+import { type DataplaneSample, Metrics, type MetricsSample } from '../observe/metrics.js';
 import type { Store } from '../store/store.js';
 import { captureStream } from './capture.js';
 import { type Clock, systemClock } from './clock.js';
@@ -26,19 +27,22 @@ import { changedParts, clusterOf, networkList, networks, underlayFamilies } from
 import { DeviceKeeper } from './device-keeper.js';
 import { type HostNetlink, readHostNetwork } from './host.js';
 import { LeaseHolder } from './lease-holder.js';
+import type { WantedDevice } from './leftovers.js';
+import { dataplaneSample, SubnetTexts } from './metrics-sample.js';
 import { explainOpenFailure } from './open-failure.js';
 import { localTexts, peerJson } from './peer-choice.js';
 import { PeerTable } from './peers.js';
 import { Readiness } from './readiness.js';
 import type { ServiceManager } from './service-manager.js';
-import { peersJson, statusJson, subnetText } from './status.js';
+import { peerRows, statusJson, subnetText } from './status.js';
 import type { SubnetEnv } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
+import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
 import { traceJson } from './trace.js';
 import { chooseUnderlay, type Underlay } from './underlay.js';
 import { untilServed } from './until-served.js';
 import { packageVersion } from './version.js';
-import { chooseVtepMac } from './vtep-mac.js';
+import { chooseVtepMacs } from './vtep-mac.js';
 
 export interface AgentParts {
   /** Stays the caller's: `stop` does not close it. */
@@ -78,6 +82,7 @@ interface Running {
 export class Agent {
   readonly #running: Running;
   readonly #stopping: AbortController;
+  readonly #subnetTexts = new SubnetTexts();
   #netConfText: string;
   #closed: Promise<void> | undefined;
   #published: () => void = () => {};
@@ -107,20 +112,17 @@ export class Agent {
     let agent: Agent | undefined;
     const started = (): Agent => {
       if (agent) return agent;
-      throw new TwillError('ERR_TWILL_CONTROL', 'the agent is still starting: ask again in a moment');
+      const waiting = readiness.missing[0] ?? 'ask again in a moment';
+      throw new TwillError('ERR_TWILL_CONTROL', `the agent is still starting: ${waiting}`);
     };
     try {
       // First of all: a probe shall find us alive however slow the store is.
       const health = options.healthz
-        ? await HealthServer.listen({ ...options.healthz, missing: () => readiness.missing, pages: {} })
+        ? await openHealth(options.healthz, readiness, () =>
+            metricsSample(agent?.dataplane() ?? null, readiness, clock),
+          )
         : null;
       undo.push(() => health?.close());
-      const patience = { clock, logger, random };
-      const netConfText = await untilServed(() => store.readConfig(signal), patience, signal);
-      const cluster = clusterOf(netConfText, store.description);
-      const { netConf, backend } = cluster;
-      logger.info(`Found network config - Backend type: ${backend.type}`);
-
       // Before anything is changed: a second agent is refused here.
       const control = await ControlServer.listen(options.controlSocket, {
         status: () => started().status(),
@@ -130,6 +132,12 @@ export class Agent {
         capture: (params) => started().capture(params),
       });
       undo.push(() => control.close());
+      parts.serviceManager?.status(`starting: ${store.description} is asked for the network configuration`);
+      const patience = { clock, logger, random };
+      const netConfText = await untilServed(() => store.readConfig(signal), patience, signal);
+      const cluster = clusterOf(netConfText, store.description);
+      const { netConf, backend } = cluster;
+      logger.info(`Found network config - Backend type: ${backend.type}`);
 
       const underlay = chooseUnderlay(
         { ...options, families: underlayFamilies(cluster) },
@@ -143,9 +151,13 @@ export class Agent {
         publicIp: underlay.publicIp ?? IpAddress.of(4, 0n),
         publicIpv6: underlay.publicIpv6,
       };
+      // Before the store is touched: a flanneld that lives here is not to be disturbed.
+      const wanted = wantedDevice(options, netConf, backend);
+      const leftovers = takeable(wanted, netlink);
       const listing = await untilServed(() => store.list(signal), patience, signal);
-      const mac = backend.encap === 'vxlan' ? chooseVtepMac(listing, identity, random) : undefined;
-      const node: BackendNode = { ...identity, ...(mac && { mac }) };
+      const macs =
+        backend.encap === 'vxlan' ? chooseVtepMacs(listing, identity, leftoverMacs(leftovers), random) : {};
+      const node: BackendNode = { ...identity, ...macs };
 
       const ttlMs = options.leaseTtlSeconds * 1000;
       const subnetFile = new SubnetFile(options.subnetFile, { logger, clock, random });
@@ -169,10 +181,12 @@ export class Agent {
         workerCpus: options.workerCpus,
         ...localAddresses(netConf, underlay),
         ownAddresses: netlink.addresses().map(({ address }) => address),
-        ...(mac && { mac }),
+        ...macs,
+        replaces: leftovers,
         ...(options.tunName !== undefined && { deviceName: options.tunName }),
       });
       undo.push(() => plane.close());
+      if (leftovers.length > 0) logger.info(takeoverLine(leftovers, node));
       const { mtuBytes } = plane;
       logger.info(
         { device: plane.deviceName, mtuBytes },
@@ -181,6 +195,7 @@ export class Agent {
       const device = new DeviceKeeper({
         ...{ plane, netlink, logger, clock },
         explain: (error) => explained(error, netlink, { port: backend.port, deviceName: plane.deviceName }),
+        supplanter: () => supplanter(wanted, netlink),
       });
       readiness.set('device', () => device.trouble);
 
@@ -232,11 +247,10 @@ export class Agent {
   async #publish(signal: AbortSignal): Promise<void> {
     const { peers, readiness, subnetFile, subnetEnv } = this.#running;
     await Promise.race([peers.applied, aborted(signal)]);
-    await subnetFile.publish(subnetEnv, signal, () => {
+    await subnetFile.keep(subnetEnv, signal, () => {
       readiness.look();
       this.#published();
     });
-    readiness.look();
   }
 
   #tell(missing: readonly string[]): void {
@@ -310,8 +324,18 @@ export class Agent {
     });
   }
 
-  peers(): Json {
-    return peersJson(this.#running.peers.entries);
+  peers(): JsonRows {
+    const { peers, plane } = this.#running;
+    return new JsonRows(peerRows(peers.entries, plane.peerStats()));
+  }
+
+  dataplane(): DataplaneSample {
+    const { holder, device, clock, ...running } = this.#running;
+    const { lease, renewsAtMs: leaseRenewsAtMs } = holder;
+    return dataplaneSample(
+      { ...running, lease, leaseRenewsAtMs, deviceTrouble: device.trouble, nowMs: clock.nowMs() },
+      this.#subnetTexts,
+    );
   }
 
   /** The peer that somebody means, and what lies between it and us. Throws ERR_TWILL_ADDRESS or _ARGUMENT. */
@@ -343,6 +367,32 @@ function localAddresses(netConf: NetConf, { address, addressV6 }: Underlay) {
   const first = netConf.enableIpv4 ? address : addressV6;
   if (!first) throw new TwillError('ERR_TWILL_INTERNAL', 'an interface without an address was chosen');
   return { localAddress: first, ...(addressV6 && { localAddressV6: addressV6 }) };
+}
+
+async function openHealth(
+  place: { readonly ip: IpAddress; readonly port: number },
+  readiness: Readiness,
+  sample: () => MetricsSample,
+): Promise<HealthServer> {
+  const metrics = await Metrics.open(sample);
+  return HealthServer.listen({
+    ...{ ...place, missing: () => readiness.missing },
+    pages: { '/metrics': () => metrics.page() },
+  });
+}
+
+function metricsSample(dataplane: DataplaneSample | null, readiness: Readiness, clock: Clock): MetricsSample {
+  const conditions = Object.entries(readiness.conditions).map(([name, missing]) => [name, missing === null]);
+  return {
+    ...{ version: packageVersion(), nowMs: clock.nowMs(), isReady: readiness.isReady },
+    ...{ conditions: Object.fromEntries(conditions), dataplane },
+  };
+}
+
+function wantedDevice({ tunName }: RunOptions, netConf: NetConf, backend: Backend): WantedDevice {
+  const { port, vni, deviceName } = backend;
+  const networks = networkList(netConf);
+  return { name: tunName ?? deviceName, port, networks, ...(vni !== undefined && { vni }) };
 }
 
 function openPlane(parts: AgentParts, netlink: HostNetlink, options: UserspacePlaneOptions): Plane {

@@ -14,6 +14,8 @@ export interface DeviceKeeperParts {
   readonly clock: Clock;
   /** Words for an error of the plane that name the culprit. */
   readonly explain: (error: unknown) => unknown;
+  /** Why it cannot be ours again, where another has taken its place for good. */
+  readonly supplanter: () => Error | null;
 }
 
 /** Changes come in bursts: a device that goes takes addresses and routes with it. */
@@ -38,7 +40,7 @@ export class DeviceKeeper {
     return this.#trouble;
   }
 
-  /** Until `signal` aborts. */
+  /** Until `signal` aborts. Throws when another has taken the device's place for good: two that fight for it carry nothing. */
   async keep(signal: AbortSignal): Promise<void> {
     const { plane, netlink, clock } = this.#parts;
     // What happened between the opening of the plane and the start of the watch counts too.
@@ -83,6 +85,8 @@ export class DeviceKeeper {
       this.#note(trouble);
       return mended.length > 0;
     } catch (error) {
+      const supplanted = this.#parts.supplanter();
+      if (supplanted) throw supplanted;
       this.#failures += 1;
       this.#note(`it cannot be put right: ${(explain(error) as Error).message}`);
       return false;

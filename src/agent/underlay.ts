@@ -88,14 +88,15 @@ export function chooseUnderlay(request: UnderlayRequest, host: HostNetwork): Und
       host,
     );
   }
-  const v6 = request.families.includes(6);
+  // A node of one family says nothing of the other: with IPv6 alone its identity is its IPv6 address.
+  const [v4, v6] = [request.families.includes(4), request.families.includes(6)];
   return {
     interface: link.name,
     index: link.index,
     mtuBytes: link.mtu,
-    address,
+    address: v4 ? address : null,
     addressV6: v6 ? addressV6 : null,
-    publicIp: request.publicIp ?? address,
+    publicIp: v4 ? (request.publicIp ?? address) : null,
     publicIpv6: v6 ? (request.publicIpv6 ?? addressV6) : null,
   };
 }

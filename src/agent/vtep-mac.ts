@@ -1,27 +1,51 @@
-/** Our VTEP MAC. It is kept in our own lease, so that it survives restarts and peers need not learn a new one. Pure. */
-import { vtepMacTexts } from '../lease/claims.js';
-import type { Lease } from '../lease/lease.js';
+/**
+ * Our VTEP MACs, one for each family as flannel has them. They are kept in our own lease, so that they survive restarts and
+ * reboots and peers need not learn new ones. Where no lease says, a device that flannel left does. Pure.
+ */
+import { vtepMacText, vtepMacTexts } from '../lease/claims.js';
+import type { Json } from '../net/json.js';
 import { MacAddress } from '../net/mac.js';
 import type { StoreSnapshot } from '../store/store.js';
 import { decoded, type NodeIdentity, ownRecords, sameNode } from './lease-claims.js';
 
-/** The MAC of our lease where it has a usable one that no other node advertises (a clone would), else a new one. */
-export function chooseVtepMac(
-  snapshot: StoreSnapshot,
-  identity: NodeIdentity,
-  random: () => number,
-): MacAddress {
-  const others = snapshot.records.flatMap((record) => {
-    const lease = decoded(record);
-    return lease && !sameNode(lease.attributes, identity) ? vtepMacs(lease) : [];
-  });
-  const kept = ownRecords(snapshot, identity).flatMap(({ lease }) => vtepMacs(lease));
-  const usable = kept.find(
-    (mac) => !mac.isZero && !mac.isMulticast && !others.some((other) => other.equals(mac)),
-  );
-  return usable ?? MacAddress.local(Uint8Array.from({ length: 6 }, () => Math.floor(random() * 256)));
+export interface VtepMacs {
+  /** Of frames with IPv4 inside. */
+  readonly mac: MacAddress;
+  /** Of those with IPv6 inside, where it is another. */
+  readonly macV6?: MacAddress;
 }
 
-function vtepMacs(lease: Lease): MacAddress[] {
-  return vtepMacTexts(lease).flatMap((text) => MacAddress.tryParse(text) ?? []);
+/** For each family the first usable one, that is one which no other node advertises (a clone would); else that of the other family; else a new one. */
+export function chooseVtepMacs(
+  snapshot: StoreSnapshot,
+  identity: NodeIdentity,
+  devices: { readonly v4: MacAddress | null; readonly v6: MacAddress | null },
+  random: () => number,
+): VtepMacs {
+  const others = new Set(
+    snapshot.records.flatMap((record) => {
+      const lease = decoded(record);
+      return lease && !sameNode(lease.attributes, identity) ? vtepMacTexts(lease) : [];
+    }),
+  );
+  const own = ownRecords(snapshot, identity).map(({ lease }) => lease.attributes);
+  const usable = (data: readonly (Json | undefined)[], device: MacAddress | null): MacAddress | undefined =>
+    [...data.map(parsed), device].find(
+      (mac) => mac && !mac.isZero && !mac.isMulticast && !others.has(mac.toString()),
+    ) ?? undefined;
+  const v4 = usable(
+    own.map(({ backendData }) => backendData),
+    devices.v4,
+  );
+  const v6 = usable(
+    own.map(({ backendV6Data }) => backendV6Data),
+    devices.v6,
+  );
+  const mac = v4 ?? v6 ?? MacAddress.local(Uint8Array.from({ length: 6 }, () => Math.floor(random() * 256)));
+  return { mac, ...(v6 && !v6.equals(mac) && { macV6: v6 }) };
+}
+
+function parsed(data: Json | undefined): MacAddress | null {
+  const text = vtepMacText(data);
+  return text === null ? null : MacAddress.tryParse(text);
 }

@@ -23,6 +23,8 @@ export interface BackendNode {
   readonly publicIpv6: IpAddress | null;
   /** Our VTEP MAC, for VXLAN. */
   readonly mac?: MacAddress;
+  /** That of frames with IPv6 inside, where it is another. */
+  readonly macV6?: MacAddress;
 }
 
 export interface Backend {

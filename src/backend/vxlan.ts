@@ -36,15 +36,17 @@ export function vxlanBackend({ raw }: BackendConfig): Backend {
     vni,
     deviceName: `flannel.${vni}`,
     overheadBytes: (underlay: IpFamily) => OVERHEAD_BYTES[underlay],
-    deviceMtu: (externalMtu, underlay) => innerMtu(outerMtu ?? externalMtu, OVERHEAD_BYTES[underlay]),
-    attributes({ publicIp, publicIpv6, mac }) {
+    // More than the interface carries is no use: the kernel's own vxlan device is cut to it too.
+    deviceMtu: (externalMtu, underlay) =>
+      innerMtu(Math.min(outerMtu ?? externalMtu, externalMtu), OVERHEAD_BYTES[underlay]),
+    attributes({ publicIp, publicIpv6, mac, macV6 }) {
       if (!mac) throw new TwillError('ERR_TWILL_INTERNAL', 'a vxlan node without a VTEP MAC');
       return {
         publicIp,
         publicIpv6,
         backendType: 'vxlan',
         ...(!publicIp.isUnspecified && { backendData: data(mac) }),
-        ...(publicIpv6 && { backendV6Data: data(mac) }),
+        ...(publicIpv6 && { backendV6Data: data(macV6 ?? mac) }),
       };
     },
     decide({ subnets, attributes }): PeerDecision {

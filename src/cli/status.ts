@@ -33,7 +33,10 @@ export function renderStatus(status: Json, nowMs: number): string[] {
   const snapshot = has('store', 'lastSnapshotAt')
     ? `, last read ${ago(text('store', 'lastSnapshotAt'), nowMs)} ago`
     : '';
-  const vxlan = has('backend', 'vni') ? `, VNI ${text('backend', 'vni')}, MAC ${text('backend', 'mac')}` : '';
+  const macV6 = has('backend', 'macV6') ? `, IPv6 ${text('backend', 'macV6')}` : '';
+  const vxlan = has('backend', 'vni')
+    ? `, VNI ${text('backend', 'vni')}, MAC ${text('backend', 'mac')}${macV6}`
+    : '';
   const v6 = has('node', 'publicIpv6') ? ` ${text('node', 'publicIpv6')}` : '';
   const end = has('node', 'leaseExpiresAt')
     ? `ends ${text('node', 'leaseExpiresAt')}`

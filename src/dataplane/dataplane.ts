@@ -9,6 +9,7 @@ import { Prefix } from '../net/prefix.js';
 import { BufferPool } from './buffer-pool.js';
 import { configureDevice, refuseNestedUnderlay, refuseRivalRoute } from './device.js';
 import { Engine, udpUnderlay } from './engine.js';
+import type { PeerStats } from './peer-stats.js';
 import type { PlaneStats, PlaneTrace } from './plane.js';
 import { EngineTap, type PlaneTap, type TapOptions } from './tap.js';
 import { UserPort } from './user-port.js';
@@ -33,6 +34,8 @@ export interface DataplaneOptions {
   readonly vni?: number;
   /** Our VTEP's MAC. Default: a random local one. */
   readonly mac?: MacAddress | string;
+  /** That of frames with IPv6 inside. Default: the same. */
+  readonly macV6?: MacAddress | string;
   /** Largest inner packet, bytes. Default: what an underlay of 1500 leaves. */
   readonly mtuBytes?: number;
   /** Addresses of this node that no peer may send from, beside those of the underlay. */
@@ -97,15 +100,17 @@ export class Dataplane implements AsyncDisposable {
       typeof options.mac === 'string'
         ? MacAddress.parse(options.mac)
         : (options.mac ?? MacAddress.local(randomBytes(6)));
+    const macV6 = typeof options.macV6 === 'string' ? MacAddress.parse(options.macV6) : options.macV6;
     const subnets = options.subnets.map(toPrefix);
     const networks = (options.networks ?? []).map(toPrefix);
     const wantedName = options.overlay.kind === 'tun' ? (options.overlay.name ?? 'twill%d') : '';
     if (options.overlay.kind === 'tun') {
       refuseNestedUnderlay(locals, networks);
-      for (const network of networks) refuseRivalRoute(network, wantedName);
+      for (const network of networks) refuseRivalRoute(network, [wantedName]);
     }
     const engine = Engine.open({
       ...{ encap, port, vni, mac, workers, ownSubnets: subnets, innerMtuBytes: mtuBytes },
+      ...(macV6 && { macV6 }),
       ownAddresses: [
         ...locals.filter(({ isUnspecified }) => !isUnspecified),
         ...(options.ownAddresses ?? []).map(toAddress),
@@ -152,6 +157,11 @@ export class Dataplane implements AsyncDisposable {
   /** `received = delivered + sum of drops` holds for each direction in every value returned. */
   stats(): PlaneStats {
     return this.#engine.stats();
+  }
+
+  /** What each peer of the table sent and got since it is there. */
+  peerStats(): PeerStats {
+    return this.#engine.peerStats();
   }
 
   /** What would happen to a packet to this address. */

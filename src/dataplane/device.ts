@@ -1,5 +1,5 @@
 /** The TUN device's place in this host: MTU, queue, addresses, routes. All by netlink, at set-up and when others change it. */
-import { writeFileSync } from 'node:fs';
+import { accessSync, constants, writeFileSync } from 'node:fs';
 import { TwillError } from '../errors.js';
 import { type Link, netlink } from '../native/netlink.js';
 import type { IpAddress } from '../net/ip.js';
@@ -9,6 +9,7 @@ import { hostPrefix } from './prefixes.js';
 /** Packets that the device holds while the worker is busy: 40 ms at 100,000 packets a second. */
 const TX_QUEUE_PACKETS = 4000;
 const RT_TABLE_MAIN = 254;
+const ENODEV = 19;
 
 export interface DevicePlan {
   readonly mtuBytes: number;
@@ -116,17 +117,39 @@ export function refuseNestedUnderlay(locals: readonly IpAddress[], networks: rea
   }
 }
 
-/** The same route through another device: replacing it could cut this host off. Throws ERR_TWILL_NETLINK. */
-export function refuseRivalRoute(network: Prefix, deviceName: string): void {
+/** The same route through a device other than these: replacing it could cut this host off. Throws ERR_TWILL_NETLINK. */
+export function refuseRivalRoute(network: Prefix, deviceNames: readonly string[]): void {
   const links = netlink.links();
   for (const { destination, table, index } of netlink.routes(network.family)) {
     if (table !== RT_TABLE_MAIN || !destination?.equals(network)) continue;
     const name = links.find((link) => link.index === index)?.name ?? `link ${index}`;
-    if (name === deviceName) continue;
+    if (deviceNames.includes(name)) continue;
     const fix = `remove it with "ip route delete ${network} dev ${name}"`;
     throw new TwillError(
       'ERR_TWILL_NETLINK',
       `a route to the overlay network ${network} leads to ${name} already: ${fix}`,
     );
+  }
+}
+
+/**
+ * Deletes devices that ours replaces, but not for a device that then could not be made. What they carried stands still from
+ * here on. Throws ERR_TWILL_DEVICE, ERR_TWILL_NETLINK or ERR_TWILL_PRIVILEGE, naming the device.
+ */
+export function makeWay(devices: readonly { readonly index: number; readonly name: string }[]): void {
+  try {
+    accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
+  } catch (cause) {
+    const fix = 'load the module (modprobe tun), give the container the device, or run as root';
+    throw new TwillError('ERR_TWILL_DEVICE', `cannot use /dev/net/tun: ${fix}`, { cause });
+  }
+  for (const { index, name } of devices) {
+    try {
+      netlink.linkDelete(index);
+    } catch (error) {
+      if (!(error instanceof TwillError)) throw error;
+      if (error.errno === ENODEV) continue;
+      throw new TwillError(error.code, `device ${name}: ${error.message}`, { cause: error });
+    }
   }
 }

@@ -7,6 +7,7 @@ import { IpAddress } from '../net/ip.js';
 import type { MacAddress } from '../net/mac.js';
 import type { Prefix } from '../net/prefix.js';
 import { packPeerChange, peersBySubnet } from './peer-ops.js';
+import { PeerStats } from './peer-stats.js';
 import type { PlaneStats, PlaneTrace } from './plane.js';
 import { hostPrefix, packPrefixes } from './prefixes.js';
 
@@ -17,6 +18,8 @@ export interface EngineOptions {
   readonly vni: number;
   /** Our VTEP MAC; zero for udp. */
   readonly mac: MacAddress;
+  /** That of frames with IPv6 inside, where it is another. */
+  readonly macV6?: MacAddress;
   /** Packets for these are ours; each base address is also that of the ICMP errors we send. */
   readonly ownSubnets: readonly Prefix[];
   /** Addresses of this node, which nobody else may send from. */
@@ -45,6 +48,7 @@ export class Engine {
   readonly native: NativeEngine;
   readonly #innerMtuBytes: number;
   #peers: ReadonlyMap<string, Peer> = new Map();
+  #packedSubnets: Uint8Array | null = null;
   #generation = 0;
   #isClosed = false;
 
@@ -59,6 +63,7 @@ export class Engine {
       loadNative().openEngine({
         ...options,
         mac: options.mac.bytes(),
+        macV6: options.macV6?.bytes() ?? null,
         ownSubnets: packPrefixes(options.ownSubnets),
         ownAddresses: packPrefixes(options.ownAddresses.map(hostPrefix)),
         icmpSources: packPrefixes(options.ownSubnets.map(({ address }) => hostPrefix(address))),
@@ -84,11 +89,21 @@ export class Engine {
     const ops = packPeerChange(this.#peers, after);
     if (ops.length > 0) this.#generation = guard(() => this.native.publish(ops));
     this.#peers = after;
+    this.#packedSubnets = null;
     return this.#generation;
   }
 
   stats(): PlaneStats {
     return guard(() => this.native.stats());
+  }
+
+  peerStats(): PeerStats {
+    const { peers } = this;
+    this.#packedSubnets ??= packPrefixes(peers.map(({ subnet }) => subnet));
+    const stats = new PeerStats(peers);
+    const subnets = this.#packedSubnets;
+    guard(() => this.native.peerCounts(subnets, stats.values));
+    return stats;
   }
 
   trace(destination: IpAddress): PlaneTrace {

@@ -4,6 +4,7 @@
  */
 import type { Peer } from '../backend/backend.js';
 import type { IpAddress } from '../net/ip.js';
+import type { PeerStats } from './peer-stats.js';
 import type { PlaneTap, TapOptions } from './tap.js';
 
 /**
@@ -70,6 +71,11 @@ export interface Plane {
   /** Makes the peer table equal to `wanted` in one step (packets see it before or after, never half); the generation. */
   setPeers(wanted: readonly Peer[]): number;
   stats(): PlaneStats;
+  /**
+   * What each peer of the table sent and got since it is there. Read before `stats`, the sums over peers are never above
+   * the totals.
+   */
+  peerStats(): PeerStats;
   trace(destination: IpAddress): PlaneTrace;
   /** Copies what passes from now on. One at a time: ERR_TWILL_ARGUMENT where one is open. */
   openTap(options: TapOptions): PlaneTap;

@@ -19,10 +19,12 @@ import {
   configureDevice,
   type DevicePlan,
   deviceFaults,
+  makeWay,
   refuseNestedUnderlay,
   refuseRivalRoute,
 } from './device.js';
 import { Engine, udpUnderlay } from './engine.js';
+import type { PeerStats } from './peer-stats.js';
 import type { DeviceState, Plane, PlaneStats, PlaneTrace } from './plane.js';
 import { addStats } from './stats.js';
 import { EngineTap, type PlaneTap, type TapOptions } from './tap.js';
@@ -33,6 +35,8 @@ export interface UserspacePlaneOptions {
   readonly subnets: LeaseSubnets;
   /** Our VTEP MAC, for VXLAN. */
   readonly mac?: MacAddress;
+  /** That of frames with IPv6 inside, where it is another. */
+  readonly macV6?: MacAddress;
   /** Underlay addresses that we send from; a second one for IPv6 beside IPv4. */
   readonly localAddress: IpAddress;
   readonly localAddressV6?: IpAddress;
@@ -50,6 +54,8 @@ export interface UserspacePlaneOptions {
   readonly offload?: readonly OffloadName[];
   /** Default: the backend's name for it. */
   readonly deviceName?: string;
+  /** Devices of the kernel that give way to ours: they are deleted at the last moment, and what they carried with them. */
+  readonly replaces?: readonly { readonly index: number; readonly name: string }[];
   /** The device outlives us. */
   readonly persistDevice?: boolean;
 }
@@ -63,6 +69,7 @@ export class UserspacePlane implements Plane {
   /** What the engines before this one did. */
   #past: PlaneStats | null = null;
   #tap: EngineTap | null = null;
+  #pastOfPeers = new Map<string, Float64Array>();
   #isClosed = false;
 
   private constructor(engine: Engine, options: UserspacePlaneOptions) {
@@ -70,7 +77,7 @@ export class UserspacePlane implements Plane {
     this.#deviceName = engine.native.deviceName;
     this.mtuBytes = mtuOf(options);
     // The next device takes the name of this one, also where the kernel picked the number.
-    this.#options = { ...options, deviceName: this.#deviceName };
+    this.#options = { ...options, deviceName: this.#deviceName, replaces: [] };
   }
 
   /** Throws ERR_TWILL_SOCKET, _DEVICE, _PRIVILEGE, _NETLINK or _CONFIG; nothing is left behind then. */
@@ -88,6 +95,11 @@ export class UserspacePlane implements Plane {
 
   setPeers(wanted: readonly Peer[]): number {
     this.#wanted = wanted;
+    if (this.#pastOfPeers.size > 0) {
+      const subnets = new Set(wanted.map(({ subnet }) => subnet.toString()));
+      for (const subnet of this.#pastOfPeers.keys())
+        if (!subnets.has(subnet)) this.#pastOfPeers.delete(subnet);
+    }
     // Without a device the next engine will know them.
     if (!this.#engine.isClosed) this.#engine.setPeers(wanted);
     return this.stats().generation;
@@ -95,6 +107,10 @@ export class UserspacePlane implements Plane {
 
   stats(): PlaneStats {
     return addStats(this.#past, this.#engine.stats());
+  }
+
+  peerStats(): PeerStats {
+    return this.#engine.peerStats().add(this.#pastOfPeers);
   }
 
   trace(destination: IpAddress): PlaneTrace {
@@ -128,7 +144,7 @@ export class UserspacePlane implements Plane {
     const plan = planOf(this.#options);
     const faults = deviceFaults(link, plan);
     if (faults.length > 0) {
-      for (const network of plan.networks) refuseRivalRoute(network, name);
+      for (const network of plan.networks) refuseRivalRoute(network, [name]);
       configureDevice(link.index, name, plan);
     }
     return { mended: [...renamed, ...faults], trouble: null };
@@ -145,6 +161,7 @@ export class UserspacePlane implements Plane {
     this.#deviceName = this.#options.deviceName ?? this.#deviceName;
     const engine = openEngine(this.#options);
     this.#past = addStats(this.#past, this.#engine.stats());
+    this.#pastOfPeers = this.#engine.peerStats().add(this.#pastOfPeers).bySubnet();
     this.#engine = engine;
     this.#deviceName = engine.native.deviceName;
     engine.setPeers(this.#wanted);
@@ -159,11 +176,15 @@ function openEngine(options: UserspacePlaneOptions): Engine {
   const plan = planOf(options);
   const wantedName = options.deviceName ?? backend.deviceName;
   const locals = localsOf(options);
+  const replaced = options.replaces ?? [];
   refuseNestedUnderlay(locals, plan.networks);
-  for (const network of plan.networks) refuseRivalRoute(network, wantedName);
+  const givingWay = replaced.map(({ name }) => name);
+  for (const network of plan.networks) refuseRivalRoute(network, [wantedName, ...givingWay]);
+  if (replaced.length > 0) makeWay(replaced);
   const engine = Engine.open({
     ...{ encap, port, vni, ownSubnets: plan.subnets, innerMtuBytes: plan.mtuBytes },
     mac: options.mac ?? MacAddress.fromBytes(new Uint8Array(6)),
+    ...(options.macV6 && { macV6: options.macV6 }),
     ownAddresses: options.ownAddresses,
     sourceCheck: options.sourceCheck,
     overlay: { kind: 'tun', name: wantedName, persist: options.persistDevice ?? false },

@@ -38,6 +38,8 @@ export interface NativeEngineOptions {
   vni: number;
   /** Our VTEP MAC, 6 bytes (zero for udp). */
   mac: Uint8Array;
+  /** That of frames with IPv6 inside, where it is another. */
+  macV6?: Uint8Array | null;
   /** Packets for these are ours: packed prefixes, 18 bytes each: family (4|6), length, 16 bytes of address. */
   ownSubnets: Uint8Array;
   /** Our own addresses, which must not appear as inner source: packed as ownSubnets (/32, /128). */
@@ -119,6 +121,11 @@ export interface NativeEngine {
   /** Applies packed operations as one change set and returns the new generation. */
   publish(ops: Uint8Array): number;
   stats(): NativeStats;
+  /**
+   * Writes seven numbers for each packed prefix (as `ownSubnets`): packets, bytes and drops to it, the same from it, and
+   * the seconds since the last delivered packet from it (Infinity: none). Zeros for what is no peer.
+   */
+  peerCounts(subnets: Uint8Array, counts: Float64Array): void;
   trace(address: Uint8Array): NativeTrace;
   /** The pool's memory, for user ports: slots of equal size, a packet anywhere in its slot behind some headroom. */
   readonly buffers: { slab: ArrayBuffer; slotBytes: number; headroomBytes: number };
@@ -154,7 +161,17 @@ export interface NativeLink {
   mac: Uint8Array | null;
   /** ifindex of the lower device, 0 where there is none. */
   lower: number;
-  vxlan?: { vni: number; port: number; local: Uint8Array | null; learning: boolean };
+  /** ifindex of the bridge, bond or VRF that it belongs to, 0 where there is none. */
+  master: number;
+  carrier: boolean;
+  vxlan?: {
+    vni: number;
+    port: number;
+    local: Uint8Array | null;
+    remote: Uint8Array | null;
+    learning: boolean;
+    external: boolean;
+  };
 }
 export interface NativeAddress {
   index: number;

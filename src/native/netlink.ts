@@ -15,7 +15,21 @@ export interface Link {
   readonly mac: MacAddress | null;
   /** Index of the device below; 0: none. */
   readonly lower: number;
-  readonly vxlan?: { readonly vni: number; readonly port: number; readonly local: IpAddress | null };
+  /** Index of the bridge, bond or VRF that it belongs to; 0: none. */
+  readonly master: number;
+  /** Of a TUN: a process has it open. */
+  readonly carrier: boolean;
+  readonly vxlan?: VxlanAttributes;
+}
+
+export interface VxlanAttributes {
+  readonly vni: number;
+  readonly port: number;
+  readonly local: IpAddress | null;
+  /** Where frames without an entry go: a host or a group. */
+  readonly remote: IpAddress | null;
+  /** Tunnels are chosen packet by packet: there is no VNI. */
+  readonly external: boolean;
 }
 
 export interface LinkChange {
@@ -74,7 +88,11 @@ export const netlink = {
       ...link,
       mac: mac && MacAddress.fromBytes(mac),
       ...(vxlan && {
-        vxlan: { vni: vxlan.vni, port: vxlan.port, local: vxlan.local && IpAddress.fromBytes(vxlan.local) },
+        vxlan: {
+          ...{ vni: vxlan.vni, port: vxlan.port, external: vxlan.external },
+          local: vxlan.local && IpAddress.fromBytes(vxlan.local),
+          remote: vxlan.remote && IpAddress.fromBytes(vxlan.remote),
+        },
       }),
     }));
   },

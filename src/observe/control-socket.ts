@@ -23,11 +23,17 @@ export class ControlStream {
   }
 }
 
-type Answer = Json | ControlStream;
+/** A long array, made and sent piece by piece: the agent has other things to do in between. */
+export class JsonRows {
+  constructor(readonly rows: Iterable<Json>) {}
+}
+
+type Answer = Json | JsonRows | ControlStream;
 export type ControlHandlers = { readonly [method: string]: (params: Json) => Answer | Promise<Answer> };
 
 const LONGEST_REQUEST_CHARS = 64 * 1024;
 const IDLE_MS = 10_000;
+const ROWS_A_PIECE = 200;
 /** sun_path holds 108 bytes with its end. */
 const LONGEST_PATH_BYTES = 107;
 
@@ -192,12 +198,42 @@ function serve(socket: Socket, handlers: ControlHandlers): void {
     if (end < 0)
       return refuse('ERR_TWILL_CONTROL', `a request is at most ${LONGEST_REQUEST_CHARS} characters`);
     void handle(request.slice(0, end), handlers).then(
-      (result) => (result instanceof ControlStream ? stream(socket, result) : answer({ result })),
+      (result) => {
+        if (result instanceof JsonRows) void answerRows(socket, result.rows);
+        else if (result instanceof ControlStream) stream(socket, result);
+        else answer({ result });
+      },
       (error) => {
         const known = error instanceof TwillError;
         refuse(known ? error.code : 'ERR_TWILL_INTERNAL', (error as Error).message);
       },
     );
+  });
+}
+
+/** As `answer`, but never for long at a time, and no faster than the asker reads. */
+async function answerRows(socket: Socket, rows: Iterable<Json>): Promise<void> {
+  let text = '{"result":[';
+  let count = 0;
+  for (const row of rows) {
+    text += count === 0 ? JSON.stringify(row) : `,${JSON.stringify(row)}`;
+    count += 1;
+    if (count % ROWS_A_PIECE !== 0) continue;
+    if (socket.destroyed) return;
+    if (!socket.write(text)) await drained(socket);
+    text = '';
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  socket.end(`${text}]}\n`);
+}
+
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      socket.off('drain', done).off('close', done);
+      resolve();
+    };
+    socket.on('drain', done).on('close', done);
   });
 }
 

@@ -32,6 +32,8 @@ export interface SpecifiedNode {
   readonly vni: number;
   readonly port: number;
   readonly mac: MacAddress;
+  /** Of frames with IPv6 inside, where it is another. */
+  readonly macV6?: MacAddress;
   readonly subnets: readonly Prefix[];
   /** Our other addresses. */
   readonly ownAddresses: readonly IpAddress[];
@@ -80,7 +82,7 @@ export function encapPacket(
   const frame = {
     vni: node.vni,
     destination: peer.mac,
-    source: node.mac,
+    source: (inner.family === 6 && node.macV6) || node.mac,
     family: inner.family,
     packet: inner.bytes,
   };

@@ -36,10 +36,13 @@ export function encodeVxlan({ vni, destination, source, family, packet }: VxlanF
   return payload;
 }
 
-/** What a VTEP with this VNI and MAC makes of a payload. `packet` may have Ethernet padding behind it. */
+/**
+ * What a VTEP with this VNI and MAC makes of a payload; `macV6` is its MAC of frames with IPv6 inside, where that is another.
+ * `packet` may have Ethernet padding behind it.
+ */
 export function decodeVxlan(
   payload: Uint8Array,
-  own: { readonly vni: number; readonly mac: MacAddress },
+  own: { readonly vni: number; readonly mac: MacAddress; readonly macV6?: MacAddress },
 ): VxlanFrame | Drop {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   if (payload.length < 8) return { drop: 'short' };
@@ -51,9 +54,10 @@ export function decodeVxlan(
   if (payload.length < VXLAN_HEADER_BYTES) return { drop: 'short' };
   const destination = MacAddress.fromBytes(payload.subarray(8, 14));
   const source = MacAddress.fromBytes(payload.subarray(14, 20));
-  if (source.isZero || source.isMulticast || source.equals(own.mac)) return { drop: 'mac_source' };
-  if (!destination.equals(own.mac)) return { drop: 'mac_destination' };
   const etherType = view.getUint16(20);
+  const ownMac = (etherType === ETHER_TYPE[6] && own.macV6) || own.mac;
+  if (source.isZero || source.isMulticast || source.equals(ownMac)) return { drop: 'mac_source' };
+  if (!destination.equals(ownMac)) return { drop: 'mac_destination' };
   const family = etherType === ETHER_TYPE[4] ? 4 : etherType === ETHER_TYPE[6] ? 6 : null;
   if (family === null) return { drop: 'ethertype' };
   return { vni, destination, source, family, packet: payload.subarray(VXLAN_HEADER_BYTES) };

@@ -76,6 +76,31 @@ TEST_CASE("vxlan: an IPv6 row announces IPv6, and 24 bits of VNI are the network
   CHECK(version == 6);
 }
 
+TEST_CASE("vxlan: a VTEP may have a MAC for each family, and each frame wants its own") {
+  constexpr Mac kOwnV6{0x12, 0x11, 0x22, 0x33, 0x44, 0x66};
+  Vxlan ours(1, kOwn, kOwnV6);
+  for (bool v6 : {false, true}) {
+    Peer row;
+    row.subnet = test::Prefix(v6 ? "fd00:5:0:2::/64" : "10.5.99.0/24");
+    ours.Cook(kTheirs, row);
+    CHECK(std::memcmp(row.header.data() + 14, (v6 ? kOwnV6 : kOwn).data(), 6) == 0);
+    for (const Mac& to : {kOwn, kOwnV6}) {
+      Vxlan(1, kTheirs).Cook(to, row);
+      Exact bytes(row.header);
+      Packet packet = bytes.AsPacket();
+      uint8_t version = 0;
+      DropReason wanted = (to == kOwnV6) == v6 ? DropReason::kNone : DropReason::kMacDestination;
+      CHECK(ours.Pop(packet, version) == wanted);
+    }
+    // From our own MAC of that family: a clone of us.
+    ours.Cook(v6 ? kOwnV6 : kOwn, row);
+    Exact bytes(row.header);
+    Packet packet = bytes.AsPacket();
+    uint8_t version = 0;
+    CHECK(ours.Pop(packet, version) == DropReason::kMacSource);
+  }
+}
+
 TEST_CASE(
     "vxlan: each of the 39 reserved bits ends the packet, the VNI's 24 and the flag by their own names") {
   size_t reserved = 0, vni = 0, flag = 0;

@@ -57,6 +57,12 @@ const trials: readonly Trial[] = [
     says: /--kube-subnet-mgr: this version has no Kubernetes store/,
   },
   {
+    name: 'a health port on an address that is not ours',
+    flags: ['--healthz-ip=203.0.113.7', '--healthz-port=8081'],
+    code: 1,
+    says: /cannot listen on 203\.0\.113\.7:8081 for health checks: .*mend --healthz-ip/,
+  },
+  {
     name: 'a store of another kind',
     flags: ['--store=etcd:http://127.0.0.1'],
     code: 2,
@@ -173,16 +179,23 @@ const trials: readonly Trial[] = [
     says: /cannot make TUN device flannel\.1: needs CAP_NET_ADMIN/,
   },
   {
-    name: 'a kernel flannel.1 that was left over',
-    prepare: (node) => kernelDevice(node, 'up'),
+    name: "a kernel's vxlan device that holds the port",
+    prepare: (node) => kernelDevice(node, 'vx9', 'up'),
     code: 1,
-    says: /port 8472 is held by the kernel's vxlan device flannel\.1: remove it with "ip link delete flannel\.1"/,
+    says: /port 8472 is held by the kernel's vxlan device vx9: remove it with "ip link delete vx9"/,
   },
   {
-    name: 'one that is down',
-    prepare: (node) => kernelDevice(node, 'down'),
+    name: 'one that has our name and another VNI',
+    prepare: (node) => kernelDevice(node, 'flannel.1', 'down'),
     code: 1,
-    says: /a vxlan device named flannel\.1 is in the way: remove it with "ip link delete flannel\.1"/,
+    says: /a vxlan device of VNI 9, not 1 named flannel\.1 is in the way.* "ip link delete flannel\.1"/,
+  },
+  {
+    name: "flannel's device, without the right to take it over",
+    prepare: (node) => kernelDevice(node, 'flannel.1', 'up', '1'),
+    around: ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin'],
+    code: 1,
+    says: /device flannel\.1: cannot delete link \d+: Operation not permitted: run as root or with CAP_NET_ADMIN/,
   },
   {
     name: 'a port that a program holds',
@@ -197,10 +210,15 @@ async function linkNames({ namespace }: AgentNode): Promise<string[]> {
   return links.map(({ ifname }) => ifname);
 }
 
-async function kernelDevice({ namespace }: AgentNode, state: 'up' | 'down'): Promise<void> {
-  const vxlan = ['type', 'vxlan', 'id', '1', 'dev', 'eth0', 'dstport', '8472'];
-  await namespace.ip('link', 'add', 'flannel.1', ...vxlan);
-  await namespace.ip('link', 'set', 'flannel.1', state);
+async function kernelDevice(
+  { namespace }: AgentNode,
+  name: string,
+  state: 'up' | 'down',
+  vni = '9',
+): Promise<void> {
+  const vxlan = ['type', 'vxlan', 'id', vni, 'dev', 'eth0', 'dstport', '8472'];
+  await namespace.ip('link', 'add', name, ...vxlan);
+  await namespace.ip('link', 'set', name, state);
 }
 
 for (const { name, config, flags, around, prepare, code, says } of trials) {

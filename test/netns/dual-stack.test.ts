@@ -36,6 +36,8 @@ for (const [name, families, outside] of [
     );
     const env = await readFile(a.subnetFile, 'utf8');
     assert.match(env, /^FLANNEL_IPV6_NETWORK=fd00:77::\/48$/m);
+    assert.equal(/^FLANNEL_NETWORK=/m.test(env), outside.length === 2);
+    assert.match(env, /^FLANNEL_MTU=1430$/m);
     const reaches = async () => {
       for (const to of subnets(right.node.subnet))
         if (!(await pings(a.namespace, to, '-W', '0.3'))) return false;

@@ -159,7 +159,7 @@ test('a second agent that would share the device is refused, and harms nothing',
   assert.equal(code, 1);
   assert.match(
     line,
-    /^twill: device flannel\.1 is in use by another process \(a second agent\?\): stop it, or choose another name with --tun-name$/,
+    /^twill: device flannel\.1 is in use by process \d+ \(\w+\): stop it, or choose another name with --tun-name$/,
   );
   assert.ok(await hasDevice(a, first.node.device));
   assert.equal((await a.status()).node.deviceTrouble, null);

@@ -12,6 +12,8 @@ import { ipPacket, parsed } from './packets.js';
 export type Encap = 'vxlan' | 'udp';
 
 const ownMac = MacAddress.parse('12:11:22:33:44:55');
+/** A VTEP may have one for each family. */
+const ownMacV6 = MacAddress.parse('12:11:22:33:44:66');
 const peerMacs = ['c6:d2:32:6f:8f:44', '02:00:00:00:00:02'].map((text) => MacAddress.parse(text));
 const endpoints = ['192.0.2.2', '192.0.2.3', '2001:db8::2'].map((text) => IpAddress.parse(text));
 const PORT = { vxlan: 8472, udp: 8285 } as const;
@@ -28,7 +30,7 @@ export function specifiedNode(encap: Encap, sourceCheck: boolean): SpecifiedNode
   const peer = (subnet: string, endpoint: number, mac: number) =>
     peerOf(encap, Prefix.parse(subnet), endpoint, mac);
   return {
-    ...{ encap, sourceCheck, vni: 1, port: PORT[encap], mac: ownMac, mtuBytes: 300 },
+    ...{ encap, sourceCheck, vni: 1, port: PORT[encap], mac: ownMac, macV6: ownMacV6, mtuBytes: 300 },
     subnets: [Prefix.parse('10.5.1.0/24'), ...(encap === 'vxlan' ? [Prefix.parse('fd00:5:0:1::/64')] : [])],
     ownAddresses: [IpAddress.parse('192.0.2.1')],
     peers: [
@@ -204,7 +206,8 @@ const frame = fc
     destination: fc.constantFrom(
       ownMac,
       ownMac,
-      ownMac,
+      ownMacV6,
+      ownMacV6,
       peerMacs[0] as MacAddress,
       MacAddress.parse('ff:ff:ff:ff:ff:ff'),
     ),
@@ -212,6 +215,7 @@ const frame = fc
       ...peerMacs,
       ...peerMacs,
       ownMac,
+      ownMacV6,
       MacAddress.parse('00:00:00:00:00:00'),
       MacAddress.parse('01:00:5e:00:00:01'),
     ),
@@ -343,7 +347,8 @@ export const anyDatagram = (encap: Encap): fc.Arbitrary<Datagram> =>
 function carried(encap: Encap, packet: Uint8Array): Uint8Array {
   if (encap === 'udp') return packet;
   const family = (packet[0] ?? 0) >> 4 === 6 ? 6 : 4;
-  return encodeVxlan({ vni: 1, destination: ownMac, source: first(peerMacs), family, packet });
+  const destination = family === 6 ? ownMacV6 : ownMac;
+  return encodeVxlan({ vni: 1, destination, source: first(peerMacs), family, packet });
 }
 
 function first<T>(values: readonly T[]): T {

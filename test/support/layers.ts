@@ -29,7 +29,7 @@ export const typeScriptLayers: { readonly [layer: string]: TypeScriptLayer } = {
   native: { uses: values },
   // Capture files.
   pcap: { uses: ['errors.ts'], isPure: true },
-  observe: { uses: values, packages: ['pino'] },
+  observe: { uses: values, packages: ['pino', 'prom-client'] },
   store: { uses: [...leases, 'native'], packages: ['@grpc/grpc-js'] },
   dataplane: { uses: [...leases, 'backend', 'native'] },
   agent: { uses: [...leases, 'backend', 'dataplane', 'native', 'observe', 'store'] },

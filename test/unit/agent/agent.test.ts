@@ -19,7 +19,9 @@ import type { Store } from '../../../src/store/store.js';
 import { FakeClock, FakePlane, MemoryStore, recordingLogger, until } from './fakes.js';
 
 const hostNetlink: HostNetlink = {
-  links: () => [{ index: 2, name: 'eth0', kind: '', mtu: 1500, up: true, mac: null, lower: 0 }],
+  links: () => [
+    { index: 2, name: 'eth0', kind: '', mtu: 1500, up: true, mac: null, lower: 0, master: 0, carrier: true },
+  ],
   addresses: () => [{ index: 2, address: IpAddress.parse('192.0.2.1'), length: 24, scope: 0, flags: 0x80 }],
   routes: () => [],
   routeGet: () => assert.fail('not asked'),
@@ -120,6 +122,9 @@ describe('an agent over a directory store', () => {
         mac: '02:00:00:00:00:02',
         expiresAt: null,
         isReservation: true,
+        encap: { packets: 1, bytes: 100, drops: 0 },
+        decap: { packets: 2, bytes: 200, drops: 1 },
+        idleSeconds: 0,
       },
     ]);
     const trace = (await controlRequest(socket(), 'trace', { address: '10.5.240.9' })) as {
@@ -269,6 +274,28 @@ describe('an agent over a directory store', () => {
     await rm(join(directory, 'run'));
     await until('it is ready', async () => (await ask('/readyz')).status === 200);
     assert.ok(existsSync(subnetFile()));
+  });
+
+  test('a subnet file that is removed comes back; one that somebody else wrote is left, and not ready', async () => {
+    const clock = new FakeClock();
+    const { ask, flags } = await healthPort();
+    await start(flags, undefined, { store: new MemoryStore(clock), clock });
+    const ours = await readFile(subnetFile(), 'utf8');
+    await rm(subnetFile());
+    const later = (what: string, check: () => Promise<boolean>) =>
+      until(what, async () => {
+        await clock.advance(1000);
+        return check();
+      });
+    await later('it is back', async () => existsSync(subnetFile()));
+    assert.equal(await readFile(subnetFile(), 'utf8'), ours);
+    await writeFile(subnetFile(), ours.replace(/SUBNET=.*/, 'SUBNET=10.9.9.1/24'));
+    await later('not ready', async () => (await ask('/readyz')).status === 503);
+    assert.match((await ask('/readyz')).text, /\nsubnet-file: somebody else has written it/);
+    assert.match(await readFile(subnetFile(), 'utf8'), /10\.9\.9\.1/);
+    await rm(subnetFile());
+    await later('ready again', async () => (await ask('/readyz')).status === 200);
+    assert.equal(await readFile(subnetFile(), 'utf8'), ours);
   });
 
   test('trouble with the device withdraws readiness until it is over', async () => {

@@ -21,8 +21,14 @@ function setUp() {
       };
     },
   };
-  const keeper = new DeviceKeeper({ plane, netlink, logger, clock, explain: (error) => error });
+  const other: { supplanter: Error | null } = { supplanter: null };
+  const keeper = new DeviceKeeper({
+    ...{ plane, netlink, logger, clock },
+    explain: (error) => error,
+    supplanter: () => other.supplanter,
+  });
   const kept = keeper.keep(stopping.signal);
+  kept.catch(() => {});
   const event = (index: number, kind: NetlinkEvent['kind'] = 'link') =>
     tell([{ kind, removed: false, index }]);
   const stop = async () => {
@@ -30,7 +36,7 @@ function setUp() {
     await kept;
     assert.equal(isWatching, false);
   };
-  return { clock, plane, lines, keeper, event, stop };
+  return { clock, plane, lines, keeper, kept, other, event, stop, isWatching: () => isWatching };
 }
 
 test('looks at the start, after changes of our device, after lost events, and now and then', async () => {
@@ -87,4 +93,14 @@ test('a device that is down stays the state until it is up', async () => {
   await clock.advance(100);
   assert.equal(keeper.trouble, null);
   await stop();
+});
+
+test('another that has taken its place for good ends the keeper, at the first failure', async () => {
+  const { clock, plane, kept, other, isWatching } = setUp();
+  other.supplanter = new Error('flanneld has put its own device in the place of flannel.1');
+  plane.states.push(new Error('a vxlan device is in the way'));
+  await clock.advance(100);
+  await assert.rejects(kept, /flanneld has put its own device/);
+  assert.equal(plane.looks, 1);
+  assert.equal(isWatching(), false);
 });

@@ -111,6 +111,12 @@ describe('choice of the underlay interface', () => {
     assert.deepEqual([chosen.name, chosen.v6], ['eth1', '2001:db8:1::20']);
   });
 
+  test('with IPv6 alone a node says nothing of IPv4, though its interface has it', () => {
+    const chosen = choose({ iface: ['eth1'], families: [6], publicIp: IpAddress.parse('203.0.113.9') });
+    assert.deepEqual([chosen.v4, chosen.publicIp], [undefined, undefined]);
+    assert.deepEqual([chosen.v6, chosen.publicIpv6], ['2001:db8:1::20', '2001:db8:1::20']);
+  });
+
   test('--iface-regex over addresses first, then over names; after --iface', () => {
     assert.equal(choose({ ifaceRegex: ['^198\\.51'] }).name, 'eth1');
     assert.equal(choose({ ifaceRegex: ['eth[1-9]'] }).name, 'eth1');

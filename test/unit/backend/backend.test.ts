@@ -32,7 +32,10 @@ test("vxlan: flannel's name, port, MTU and lease", () => {
   const vxlan = backend('{"Type":"vxlan"}');
   assert.deepEqual([vxlan.deviceName, vxlan.port, vxlan.vni], ['flannel.1', 8472, 1]);
   assert.deepEqual([vxlan.deviceMtu(1500, 4), vxlan.deviceMtu(1500, 6)], [1450, 1430]);
-  assert.equal(backend('{"Type":"vxlan","VNI":9,"Port":4789,"MTU":9000}').deviceMtu(1500, 4), 8950);
+  const own = backend('{"Type":"vxlan","VNI":9,"Port":4789,"MTU":1400}');
+  assert.deepEqual([own.deviceName, own.port, own.vni], ['flannel.9', 4789, 9]);
+  assert.deepEqual([own.deviceMtu(1500, 4), own.deviceMtu(1500, 6)], [1350, 1330]);
+  assert.equal(own.deviceMtu(1300, 4), 1250, 'never more than the interface carries');
   assert.equal(
     encodeLeaseValue(vxlan.attributes(node)),
     '{"PublicIP":"192.0.2.1","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:00:00:00:00:01"}}',
@@ -48,6 +51,14 @@ test('vxlan: dual stack becomes a row for each family, each to its own address',
     decision.peers.map(({ subnet, endpoint, mac }) => `${subnet} ${endpoint.address} ${mac}`),
     ['10.5.2.0/24 192.0.2.2 02:00:00:00:00:02', 'fd00:5:0:2::/64 2001:db8::2 02:00:00:00:00:03'],
   );
+});
+
+test('vxlan: a peer of flannel v0.11 names no VNI', () => {
+  const value =
+    '{"PublicIP":"192.0.2.2","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:02"}}';
+  const decision = backend('{"Type":"vxlan","VNI":7}').decide(lease(value));
+  assert.ok('peers' in decision);
+  assert.equal(decision.peers[0]?.mac?.toString(), '02:00:00:00:00:02');
 });
 
 const refused: [string, RegExp][] = [
@@ -73,7 +84,12 @@ for (const [rest, why] of refused) {
 
 const wrong: [string, RegExp][] = [
   ['{"Type":"vxlan","VNI":16777216}', /VNI is 16777216: write an integer from 0 to 16777215/],
+  ['{"Type":"vxlan","VNI":-1}', /VNI is -1/],
+  ['{"Type":"vxlan","VNI":"1"}', /VNI is "1"/],
   ['{"Type":"vxlan","Port":65536}', /Port is 65536/],
+  ['{"Type":"vxlan","Port":-1}', /Port is -1/],
+  ['{"Type":"vxlan","MTU":65536}', /MTU is 65536/],
+  ['{"Type":"vxlan","GBP":true}', /GBP is true, which this version cannot do/],
   ['{"Type":"udp","Port":"8285"}', /Port is "8285"/],
   ['{"Type":"vxlan","DirectRouting":true}', /DirectRouting is true, which this version cannot do/],
   ['{"Type":"constructor"}', /this version has udp, vxlan/],
@@ -82,6 +98,20 @@ for (const [section, why] of wrong) {
   test(`refused: ${section}`, () =>
     assert.throws(() => backend(section), { code: 'ERR_TWILL_CONFIG', message: why }));
 }
+
+test('vxlan: a MAC for each family where flannel had one for each, and IPv6 alone has no data of IPv4', () => {
+  const macV6 = MacAddress.parse('02:00:00:00:00:06');
+  const vxlan = backend('{"Type":"vxlan","VNI":7}');
+  const publicIpv6 = IpAddress.parse('2001:db8::1');
+  assert.equal(
+    encodeLeaseValue(vxlan.attributes({ ...node, publicIpv6, macV6 })),
+    '{"PublicIP":"192.0.2.1","PublicIPv6":"2001:db8::1","BackendType":"vxlan","BackendData":{"VNI":7,"VtepMAC":"02:00:00:00:00:01"},"BackendV6Data":{"VNI":7,"VtepMAC":"02:00:00:00:00:06"}}',
+  );
+  assert.equal(
+    encodeLeaseValue(vxlan.attributes({ ...node, publicIp: IpAddress.parse('0.0.0.0'), publicIpv6 })),
+    '{"PublicIP":"0.0.0.0","PublicIPv6":"2001:db8::1","BackendType":"vxlan","BackendV6Data":{"VNI":7,"VtepMAC":"02:00:00:00:00:01"}}',
+  );
+});
 
 test('an underlay too small for the headers is refused', () => {
   assert.throws(() => backend('{"Type":"vxlan"}').deviceMtu(100, 4), {

@@ -1,0 +1,70 @@
+/** The lease records of a cluster as flannel's nodes see them, whatever holds them. */
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Etcd, etcdPrefix } from './etcd.js';
+
+export interface FlannelRecords {
+  /** Value by key, below `subnets/`. */
+  list(): Promise<ReadonlyMap<string, string>>;
+  put(key: string, value: string): Promise<void>;
+  remove(key: string): Promise<void>;
+}
+
+/** Those of our directory store, without an end. */
+export class DirectoryRecords implements FlannelRecords {
+  readonly #subnets: string;
+  readonly #scratch: string;
+  static #count = 0;
+
+  constructor(store: string) {
+    this.#subnets = join(store, 'subnets');
+    this.#scratch = join(store, '.tmp');
+  }
+
+  async list(): Promise<ReadonlyMap<string, string>> {
+    const keys = (await readdir(this.#subnets)).filter((key) => !key.startsWith('.'));
+    const values = await Promise.all(
+      keys.map((key) => readFile(join(this.#subnets, key), 'utf8').catch(() => null)),
+    );
+    return new Map(keys.flatMap((key, i) => (values[i] ? [[key, values[i]] as const] : [])));
+  }
+
+  /** Moved into place: readers see the old one or the new one. */
+  async put(key: string, value: string): Promise<void> {
+    await mkdir(this.#scratch, { recursive: true });
+    const fresh = join(this.#scratch, `flannel-${process.pid}-${DirectoryRecords.#count++}`);
+    await writeFile(fresh, value);
+    await rename(fresh, join(this.#subnets, key));
+  }
+
+  remove(key: string): Promise<void> {
+    return rm(join(this.#subnets, key), { force: true });
+  }
+}
+
+/** Those in etcd, read and written by etcdctl: keys with a lease of a day, as flannel's. */
+export class EtcdRecords implements FlannelRecords {
+  readonly #etcd: Etcd;
+
+  constructor(etcd: Etcd) {
+    this.#etcd = etcd;
+  }
+
+  async list(): Promise<ReadonlyMap<string, string>> {
+    // flannel's listing has no "/" at the end.
+    const answer = JSON.parse(await this.#etcd.ctl('get', '--prefix', '-w', 'json', `${etcdPrefix}/subnets`));
+    const text = (base64: string) => Buffer.from(base64, 'base64').toString();
+    const pairs = (answer.kvs ?? []) as { key: string; value: string }[];
+    return new Map(
+      pairs.map(({ key, value }) => [text(key).slice(`${etcdPrefix}/subnets/`.length), text(value)]),
+    );
+  }
+
+  async put(key: string, value: string): Promise<void> {
+    await this.#etcd.put(`subnets/${key}`, value, `--lease=${await this.#etcd.grant(86_400)}`);
+  }
+
+  remove(key: string): Promise<void> {
+    return this.#etcd.remove(`subnets/${key}`);
+  }
+}
