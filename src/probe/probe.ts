@@ -61,9 +61,9 @@ type Outcome =
   | { readonly said: string | null; readonly mtuBytes: number | null };
 
 const SMALL_INNER_BYTES = 64;
-/** A lost answer shows after this many round trips, and not before the least time. */
+/** A lost answer shows after this many round trips, and not before this part of the time-out. */
 const PATIENCE_RTTS = 8;
-const LEAST_PATIENCE_MS = 150;
+const LEAST_PATIENCE = 0.25;
 
 /** Throws ERR_TWILL_PROBE or ERR_TWILL_PRIVILEGE. */
 export async function probe(plan: ProbePlan, id: number, signal: AbortSignal): Promise<ProbeResult> {
@@ -99,10 +99,13 @@ class Probe {
       tries,
     );
     const tunnel = await this.#reach((wait) => this.#tunnelled(0, wait), tries);
-    const overlay = await this.#reach((wait) => this.#overlay(wait), tries);
+    // Where the tunnel carries nothing, one attempt is enough to say so.
+    const overlay = await this.#reach((wait) => this.#overlay(wait), tunnel.rttMs === null ? 1 : tries);
     const rttMs = tunnel.rttMs ?? underlay.rttMs;
     const wait =
-      rttMs === null ? timeoutMs : Math.min(Math.max(rttMs * PATIENCE_RTTS, LEAST_PATIENCE_MS), timeoutMs);
+      rttMs === null
+        ? timeoutMs
+        : Math.min(Math.max(rttMs * PATIENCE_RTTS, timeoutMs * LEAST_PATIENCE), timeoutMs);
     let pathMtuBytes: number | null = null;
     if (rttMs !== null) {
       const least = tunnel.rttMs === null ? SMALL_INNER_BYTES : this.#leastBytes();

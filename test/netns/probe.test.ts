@@ -25,8 +25,15 @@ interface Path {
   readonly router: Namespace;
   readonly addresses: readonly [string, string];
   probe(peer: string, ...flags: string[]): Promise<{ code: number; found: Found; text: string }>;
+  /** As people see it. */
+  shown(peer: string, ...flags: string[]): Promise<string>;
   narrow(mtuBytes: number): Promise<void>;
 }
+
+/** An answer comes in well under a millisecond, unless the machine has other things to do. */
+const PATIENT = ['--timeout=4000'];
+/** Where silence is what is waited for. */
+const SILENT = ['--timeout=1000', '--tries=2'];
 
 /** Two nodes in two networks with a router between. */
 async function path(t: TestContext, family: 4 | 6, type: 'vxlan' | 'udp'): Promise<Path> {
@@ -77,12 +84,13 @@ async function path(t: TestContext, family: 4 | 6, type: 'vxlan' | 'udp'): Promi
   return {
     ...{ a, b, router, addresses: [left.node, right.node] as const },
     probe: async (peer, ...flags) => {
-      const { code, stdout } = await run(peer, '--timeout=500', '--json', ...flags);
+      const { code, stdout } = await run(peer, ...PATIENT, '--json', ...flags);
       assert.match(stdout, /^\[/, stdout);
       const [found] = JSON.parse(stdout) as Found[];
       assert.ok(found);
-      return { code, found, text: (await run(peer, '--timeout=300', ...flags)).stdout };
+      return { code, found, text: stdout };
     },
+    shown: async (peer, ...flags) => (await run(peer, ...PATIENT, ...flags)).stdout,
     narrow: async (mtuBytes) => {
       await router?.ip('link', 'set', 'right', 'mtu', String(mtuBytes));
       await b.namespace.ip('link', 'set', 'eth0', 'mtu', String(mtuBytes));
@@ -97,8 +105,8 @@ for (const [family, type, overhead] of [
   [4, 'udp', 28],
   [6, 'vxlan', 70],
 ] as const) {
-  test(`probe over IPv${family}, ${type}`, { skip, timeout: 120_000 }, async (t) => {
-    const { a, b, router, addresses, probe, narrow } = await path(t, family, type);
+  test(`probe over IPv${family}, ${type}`, { skip, timeout: 280_000 }, async (t) => {
+    const { a, b, router, addresses, probe, shown, narrow } = await path(t, family, type);
     const subnet = await subnetOf(b);
     const needed = (await a.status()).node.mtuBytes + overhead;
     await until('the overlay works', () => pings(a.namespace, base(subnet)));
@@ -112,9 +120,9 @@ for (const [family, type, overhead] of [
           text,
         );
         for (const { rttMs } of [found.underlay, found.tunnel, found.overlay])
-          assert.ok(rttMs !== null && rttMs < 500);
+          assert.ok(rttMs !== null && rttMs < 4000);
       }
-      const { text } = await probe(subnet);
+      const text = await shown(subnet);
       assert.match(
         text,
         /^endpoint {2}\S+ \((vxlan|udp)\), from \S+\nunderlay {2}answers, RTT [\d.]+ ms\ntunnel {4}answers, RTT /,
@@ -127,11 +135,10 @@ for (const [family, type, overhead] of [
       await narrow(1400);
       const { code, found, text } = await probe(subnet);
       assert.deepEqual([code, found.verdict, found.pathMtuBytes], [1, 'path-mtu', 1400], text);
-      assert.match(
-        text,
-        new RegExp(`the path carries packets of 1400 bytes, the overlay needs ${needed}$`, 'm'),
-      );
-      assert.match(text, /MTU of 1400 and restart/);
+      const lines = await shown(subnet);
+      const said = `^verdict +the path carries packets of 1400 bytes, the overlay needs ${needed}$`;
+      assert.match(lines, new RegExp(said, 'm'));
+      assert.match(lines, /^to do .*MTU of 1400 and restart/m);
       await narrow(1500);
       assert.equal((await probe(subnet)).found.verdict, 'ok', 'what a router said before is not remembered');
     });
@@ -142,7 +149,7 @@ for (const [family, type, overhead] of [
       await router.exec('nft', [
         `add table inet t; add chain inet t out { type filter hook output priority 0; }; add rule inet t out ${chain} drop`,
       ]);
-      const { code, found } = await probe(subnet, '--timeout=150', '--tries=2');
+      const { code, found } = await probe(subnet, ...SILENT);
       assert.deepEqual([code, found.verdict, found.pathMtuBytes], [1, 'path-mtu', 1333]);
       await router.exec('nft', ['delete table inet t']);
       await narrow(1500);
@@ -152,7 +159,7 @@ for (const [family, type, overhead] of [
       await router.exec('nft', [
         `add table inet t; add chain inet t passing { type filter hook forward priority 0; }; add rule inet t passing udp dport ${type === 'udp' ? 8285 : 8472} drop`,
       ]);
-      const { code, found, text } = await probe(subnet);
+      const { code, found, text } = await probe(subnet, ...SILENT);
       assert.deepEqual(
         [
           code,
@@ -171,7 +178,7 @@ for (const [family, type, overhead] of [
 
     await t.test('the peer has no agent: nobody listens', async () => {
       await b.stop('SIGKILL');
-      const { code, found, text } = await probe(subnet);
+      const { code, found, text } = await probe(subnet, ...SILENT);
       assert.deepEqual(
         [code, found.verdict, found.tunnel.said],
         [1, 'port-closed', 'port unreachable'],
@@ -182,12 +189,12 @@ for (const [family, type, overhead] of [
 
     await t.test('the peer is dead: unreachable, and why', async () => {
       await b.namespace.ip('link', 'set', 'eth0', 'down');
-      const { code, found, text } = await probe(subnet, '--tries=2');
+      const { code, found, text } = await probe(subnet, ...SILENT);
       assert.deepEqual([code, found.verdict, found.pathMtuBytes], [1, 'unreachable', null], text);
       await a.namespace.ip(`-${family}`, 'route', 'delete', 'default');
-      const lost = await probe(subnet, '--tries=1');
+      const lost = await probe(subnet, '--timeout=500', '--tries=1');
       assert.equal(lost.found.verdict, 'unreachable');
-      assert.match(lost.text, /no answer: .*unreachable/);
+      assert.match(lost.found.underlay.said ?? '', /unreachable/);
     });
 
     await t.test('nobody of that name', async () => {
