@@ -173,6 +173,24 @@ test('10,000 updates of one key are few snapshots, the last of them true', { ski
   assert.ok(followed.snapshots.length <= tookMs / 10 + 10);
 });
 
+test('a store that takes two seconds for each answer is slow, and no more', { skip }, async (t) => {
+  const etcd = await startEtcd(t);
+  await etcd.put('subnets/10.5.1.0-24', lease(1));
+  const relay = await Relay.open(t, etcd.member().clientUrl);
+  const followed = FollowedStore.over(t, etcd.options({ endpoints: [relay.url] }));
+  await followed.hasKeys('10.5.1.0-24');
+  relay.delayMs = 1000;
+  const { store } = followed;
+  const record = await store.create('10.5.2.0-24', lease(2), { ttlMs: 60_000 });
+  assert.ok(record);
+  assert.equal((await store.list()).records.length, 2);
+  await followed.hasKeys('10.5.1.0-24 10.5.2.0-24');
+  assert.ok(await store.replace(record.key, record.revision, lease(22), { ttlMs: 60_000 }));
+  await until('the change', async () => followed.value('10.5.2.0-24') === lease(22));
+  assert.deepEqual(followed.troubles, []);
+  assert.equal(relay.connections, 1);
+});
+
 test('thirty breaks leave no descriptor behind', { skip }, async (t) => {
   const etcd = await startEtcd(t);
   const relay = await Relay.open(t, etcd.member().clientUrl);

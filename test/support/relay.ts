@@ -9,6 +9,8 @@ export class Relay {
   readonly #targetPort: number;
   readonly #sockets = new Set<Socket>();
   #isCut = false;
+  /** How long what passes takes on its way, in each direction. */
+  delayMs = 0;
   /** Connections that were let through. */
   connections = 0;
 
@@ -64,7 +66,10 @@ export class Relay {
         this.#sockets.delete(from);
         to.destroy();
       });
-      from.pipe(to);
+      from.on('data', (chunk) => {
+        if (this.delayMs === 0) to.write(chunk);
+        else setTimeout(() => to.write(chunk), this.delayMs).unref();
+      });
     }
   }
 }
