@@ -83,6 +83,25 @@ test('restored from an older backup: said, and what the backup lacks is gone', {
   assert.equal(followed.trouble, null);
 });
 
+test('another cluster behind the same address is noticed, even one with a longer history', {
+  skip,
+}, async (t) => {
+  const [etcd, other] = await Promise.all([startEtcd(t), startEtcd(t)]);
+  await etcd.put('subnets/10.5.1.0-24', lease(1));
+  await etcd.put('subnets/10.5.2.0-24', lease(2));
+  for (let n = 0; n < 10; n++) await other.put('subnets/10.5.2.0-24', lease(22));
+  const relay = await Relay.open(t, etcd.member().clientUrl);
+  const followed = FollowedStore.over(t, etcd.options({ endpoints: [relay.url] }));
+  await followed.hasKeys('10.5.1.0-24 10.5.2.0-24');
+  relay.turnTo(other.member().clientUrl);
+  relay.cut();
+  relay.heal();
+  await followed.hasKeys('10.5.2.0-24');
+  assert.equal(followed.value('10.5.2.0-24'), lease(22));
+  assert.ok(followed.troubles.some((trouble) => trouble?.includes("etcd's history is another one")));
+  assert.equal(followed.trouble, null);
+});
+
 test('a frozen member is noticed and the next one taken', { skip }, async (t) => {
   const etcd = await startEtcd(t, { members: 3 });
   await etcd.put('subnets/10.5.1.0-24', lease(1));

@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test';
 export class Relay {
   readonly #server: Server;
   readonly #port: number;
-  readonly #targetPort: number;
+  #targetPort: number;
   readonly #sockets = new Set<Socket>();
   #isCut = false;
   /** How long what passes takes on its way, in each direction. */
@@ -42,6 +42,10 @@ export class Relay {
   }
   heal(): void {
     this.#isCut = false;
+  }
+  /** Another server stands behind it from now on. */
+  turnTo(targetUrl: string): void {
+    this.#targetPort = Number(new URL(targetUrl).port);
   }
 
   async close(): Promise<void> {

@@ -20,7 +20,7 @@ import { Mirror } from './mirror.js';
 import { RANGE, TXN } from './rpc.js';
 import { followLeases } from './watch.js';
 
-const LIST_TIMEOUT_MS = 15_000;
+const LIST_TIMEOUT_MS = 10_000;
 const FRESH_MS = 30_000;
 
 export class EtcdStore implements Store {

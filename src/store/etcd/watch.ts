@@ -114,8 +114,6 @@ async function follow(
     clearTimeout(notCreated);
     clearInterval(progress);
     signal.removeEventListener('abort', cancel);
-    // What still comes of it concerns nobody.
-    stream.on('error', () => {});
     stream.cancel();
   }
 }
