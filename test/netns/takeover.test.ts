@@ -216,7 +216,7 @@ test('a flannel that starts while we run wins: we end with one line, and it carr
     ),
   );
   await until('we end', async () => (child?.exitCode ?? null) !== null);
-  assert.equal(child?.exitCode, 1);
+  assert.equal(child?.exitCode, 4);
   assert.deepEqual(moving.agent.lines.length, 1, moving.agent.stderr);
   assert.match(
     moving.agent.lines[0] ?? '',
