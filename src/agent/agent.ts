@@ -107,7 +107,8 @@ export class Agent {
     let agent: Agent | undefined;
     const started = (): Agent => {
       if (agent) return agent;
-      throw new TwillError('ERR_TWILL_CONTROL', 'the agent is still starting: ask again in a moment');
+      const waiting = readiness.missing[0] ?? 'ask again in a moment';
+      throw new TwillError('ERR_TWILL_CONTROL', `the agent is still starting: ${waiting}`);
     };
     try {
       // First of all: a probe shall find us alive however slow the store is.
@@ -115,12 +116,6 @@ export class Agent {
         ? await HealthServer.listen({ ...options.healthz, missing: () => readiness.missing, pages: {} })
         : null;
       undo.push(() => health?.close());
-      const patience = { clock, logger, random };
-      const netConfText = await untilServed(() => store.readConfig(signal), patience, signal);
-      const cluster = clusterOf(netConfText, store.description);
-      const { netConf, backend } = cluster;
-      logger.info(`Found network config - Backend type: ${backend.type}`);
-
       // Before anything is changed: a second agent is refused here.
       const control = await ControlServer.listen(options.controlSocket, {
         status: () => started().status(),
@@ -128,6 +123,12 @@ export class Agent {
         trace: (params) => started().trace(addressParameter(params)),
       });
       undo.push(() => control.close());
+      parts.serviceManager?.status(`starting: ${store.description} is asked for the network configuration`);
+      const patience = { clock, logger, random };
+      const netConfText = await untilServed(() => store.readConfig(signal), patience, signal);
+      const cluster = clusterOf(netConfText, store.description);
+      const { netConf, backend } = cluster;
+      logger.info(`Found network config - Backend type: ${backend.type}`);
 
       const underlay = chooseUnderlay(
         { ...options, families: underlayFamilies(cluster) },
@@ -237,11 +238,10 @@ export class Agent {
   async #publish(signal: AbortSignal): Promise<void> {
     const { peers, readiness, subnetFile, subnetEnv } = this.#running;
     await Promise.race([peers.applied, aborted(signal)]);
-    await subnetFile.publish(subnetEnv, signal, () => {
+    await subnetFile.keep(subnetEnv, signal, () => {
       readiness.look();
       this.#published();
     });
-    readiness.look();
   }
 
   #tell(missing: readonly string[]): void {

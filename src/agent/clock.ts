@@ -26,3 +26,11 @@ export const systemClock: Clock = {
 export function retryDelayMs(failures: number, random: () => number): number {
   return Math.min(1000 * 2 ** Math.max(failures - 1, 0), 60_000) * (0.9 + 0.1 * random());
 }
+
+/** As Go writes a duration, to the second: `22h59m59s`, `5m0s`, `7s`. */
+export function goDuration(durationMs: number): string {
+  const seconds = Math.max(Math.round(durationMs / 1000), 0);
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  const parts = [...(hours > 0 ? [`${hours}h`] : []), ...(seconds >= 60 ? [`${minutes}m`] : [])];
+  return `${parts.join('')}${seconds % 60}s`;
+}

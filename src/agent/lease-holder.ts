@@ -12,7 +12,7 @@ import { decodeLease, encodeLeaseValue, leaseKey } from '../lease/codec.js';
 import type { Lease, LeaseAttributes, LeaseSubnets } from '../lease/lease.js';
 import type { Logger } from '../observe/log.js';
 import type { PutOptions, Store, StoreRecord, StoreSnapshot } from '../store/store.js';
-import { type Clock, retryDelayMs } from './clock.js';
+import { type Clock, goDuration, retryDelayMs } from './clock.js';
 import {
   decoded,
   ended,
@@ -53,6 +53,7 @@ export class LeaseHolder {
   #record: StoreRecord;
   #lease: Lease;
   #renewAtMs = 0;
+  #toldRenewAtMs = 0;
   #failures = 0;
   #doubt = false;
   #wake: () => void = () => {};
@@ -68,9 +69,9 @@ export class LeaseHolder {
   }
 
   /** Throws ERR_TWILL_OUT_OF_SUBNETS, ERR_TWILL_STORE, or what the codec says. */
-  static async acquire(terms: LeaseTerms, signal: AbortSignal): Promise<LeaseHolder> {
+  static async acquire({ listing: first, ...terms }: LeaseTerms, signal: AbortSignal): Promise<LeaseHolder> {
     for (let attempt = 1; attempt <= mostAttempts && !signal.aborted; attempt++) {
-      const listing = attempt === 1 ? terms.listing : undefined;
+      const listing = attempt === 1 ? first : undefined;
       const taken = await untilServed(
         async () => acquireOnce(terms, listing ?? (await terms.store.list(signal)), signal),
         terms,
@@ -102,6 +103,7 @@ export class LeaseHolder {
   /** Renews until `signal` aborts. Throws ERR_TWILL_LEASE_LOST when our subnet belongs to somebody else. */
   async keep(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      this.#tellPlan();
       await this.#wait(signal);
       if (signal.aborted) return;
       const { clock, logger, random } = this.#terms;
@@ -118,6 +120,14 @@ export class LeaseHolder {
         await this.#sleep(retryInMs, signal);
       }
     }
+  }
+
+  #tellPlan(): void {
+    const { clock, logger } = this.#terms;
+    const waitMs = this.#renewAtMs - clock.nowMs();
+    if (this.#doubt || this.#renewAtMs === this.#toldRenewAtMs || !Number.isFinite(waitMs)) return;
+    this.#toldRenewAtMs = this.#renewAtMs;
+    logger.info({ key: this.#record.key }, `Waiting for ${goDuration(waitMs)} to renew lease`);
   }
 
   async #wait(signal: AbortSignal): Promise<void> {

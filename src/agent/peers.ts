@@ -39,6 +39,7 @@ const confirmAfterMs = 2000;
 
 export class PeerTable {
   readonly #parts: PeerTableParts;
+  readonly #decisions = new WeakMap<Lease, readonly Peer[] | string>();
   #entries: readonly PeerLease[] = [];
   #refused: readonly Quarantined[] = [];
   #reasons = new Map<string, string>();
@@ -137,8 +138,16 @@ export class PeerTable {
     this.#refused = refused;
   }
 
-  /** The rows, or why there are none. */
+  /** The rows, or why there are none; of a lease that stays as it was the same as before. */
   #decision(lease: Lease): readonly Peer[] | string {
+    const before = this.#decisions.get(lease);
+    if (before !== undefined) return before;
+    const decision = this.#decideOne(lease);
+    this.#decisions.set(lease, decision);
+    return decision;
+  }
+
+  #decideOne(lease: Lease): readonly Peer[] | string {
     const { backend, node } = this.#parts;
     const decision = backend.decide(lease);
     if ('refused' in decision) return decision.refused;

@@ -79,11 +79,17 @@ export function parseSubnetEnv(text: string): SubnetEnvRead {
   };
 }
 
-/**
- * The earlier file, or null where there is none. Reads a regular file of at most 64 KiB and follows no link in the last
- * place, since a file under /run may be anybody's. Throws ERR_TWILL_CONFIG otherwise.
- */
+/** The earlier file, or null where there is none. Throws ERR_TWILL_CONFIG. */
 export async function readSubnetEnv(path: string): Promise<SubnetEnvRead | null> {
+  const text = await readSubnetText(path);
+  return text === null ? null : parseSubnetEnv(text);
+}
+
+/**
+ * Its text, or null where there is none. Reads a regular file of at most 64 KiB and follows no link in the last place,
+ * since a file under /run may be anybody's. Throws ERR_TWILL_CONFIG otherwise.
+ */
+export async function readSubnetText(path: string): Promise<string | null> {
   let file: FileHandle | undefined;
   try {
     // O_NONBLOCK: opening a FIFO must not wait for a writer.
@@ -93,7 +99,7 @@ export async function readSubnetEnv(path: string): Promise<SubnetEnvRead | null>
     if (stat.size > longestFileBytes) throw new Error(`longer than ${longestFileBytes} bytes`);
     const bytes = Buffer.alloc(longestFileBytes);
     const { bytesRead } = await file.read(bytes, 0, longestFileBytes, 0);
-    return parseSubnetEnv(bytes.toString('utf8', 0, bytesRead));
+    return bytes.toString('utf8', 0, bytesRead);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw new TwillError('ERR_TWILL_CONFIG', `cannot read subnet file ${path}: ${(cause as Error).message}`, {

@@ -1,8 +1,16 @@
-/** subnet.env over the life of an agent: read at the start, written once all of it is true, tried again until it is there. */
+/** subnet.env over the life of an agent: read at the start, written once all of it is true, and kept. */
 import type { LeaseSubnets } from '../lease/lease.js';
 import type { Logger } from '../observe/log.js';
 import { type Clock, retryDelayMs } from './clock.js';
-import { readSubnetEnv, type SubnetEnv, writeSubnetEnv } from './subnet-env.js';
+import {
+  formatSubnetEnv,
+  readSubnetEnv,
+  readSubnetText,
+  type SubnetEnv,
+  writeSubnetEnv,
+} from './subnet-env.js';
+
+const LOOK_EVERY_MS = 5000;
 
 export interface SubnetFileParts {
   readonly logger: Logger;
@@ -40,8 +48,24 @@ export class SubnetFile {
     }
   }
 
-  /** Until it is written or `signal` aborts. `attempted` after the first attempt, whatever came of it. */
-  async publish(env: SubnetEnv, signal: AbortSignal, attempted: () => void): Promise<void> {
+  /**
+   * Writes it and sees to it that it stays, until `signal` aborts. One that was removed is written again; one that
+   * somebody else has written is left to him, and we are not ready. `attempted` after the first attempt, whatever came of it.
+   */
+  async keep(env: SubnetEnv, signal: AbortSignal, attempted: () => void): Promise<void> {
+    const { clock } = this.#parts;
+    const text = formatSubnetEnv(env);
+    await this.#write(env, signal, attempted);
+    while (!signal.aborted) {
+      await clock.sleep(LOOK_EVERY_MS, signal);
+      if (signal.aborted) return;
+      const found = await readSubnetText(this.path).catch((error: Error) => error);
+      if (found === null) await this.#write(env, signal, () => {});
+      else this.#note(found === text ? null : 'somebody else has written it: it does not tell of this node');
+    }
+  }
+
+  async #write(env: SubnetEnv, signal: AbortSignal, attempted: () => void): Promise<void> {
     const { logger, clock, random } = this.#parts;
     for (let failures = 0; !signal.aborted; ) {
       try {
@@ -59,5 +83,11 @@ export class SubnetFile {
         await clock.sleep(retryInMs, signal);
       }
     }
+  }
+
+  #note(missing: string | null): void {
+    if (missing !== null && missing !== this.#missing)
+      this.#parts.logger.warn(`subnet file ${this.path}: ${missing}`);
+    this.#missing = missing;
   }
 }

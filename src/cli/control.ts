@@ -46,8 +46,15 @@ export async function answer(
   for (const line of lines) io.stdout(line);
 }
 
-export function usageText(synopsis: string, about: readonly string[], specs: readonly FlagSpec[]): string {
-  return [`Usage: ${synopsis}`, '', ...about, '', 'Flags:', flagHelp([...specs]).trimEnd()].join('\n');
+/** `more`: paragraphs below the flags. */
+export function usageText(
+  synopsis: string,
+  about: readonly string[],
+  specs: readonly FlagSpec[],
+  ...more: readonly string[]
+): string {
+  const flags = ['Flags:', flagHelp([...specs]).trimEnd()];
+  return [`Usage: ${synopsis}`, '', ...about, '', ...flags, ...more.flatMap((text) => ['', text])].join('\n');
 }
 
 /** Reads one field of an answer; an agent of another version may lack it. */

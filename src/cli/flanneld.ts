@@ -3,7 +3,7 @@ import { packageVersion } from '../agent/version.js';
 import { runFlags, runOptions } from '../config/run-options.js';
 import { type CommandIo, exitCode } from './command.js';
 import { usageText } from './control.js';
-import { runAgent } from './run.js';
+import { idleFlagsText, runAgent } from './run.js';
 
 const usage = usageText(
   'flanneld [flags]',
@@ -15,6 +15,7 @@ const usage = usageText(
     'Exit codes: 0 stopped, 1 failed, 2 wrong usage, 3 another node holds our lease.',
   ],
   runFlags,
+  idleFlagsText,
 );
 
 export async function flanneld(argv: readonly string[], io: CommandIo): Promise<number> {

@@ -1,12 +1,19 @@
 /** `twill run`: the agent in the foreground. */
 import { Agent } from '../agent/agent.js';
 import { ServiceManager } from '../agent/service-manager.js';
+import { idleFlags } from '../config/flannel-flags.js';
 import { type RunOptions, runFlags, runOptions } from '../config/run-options.js';
 import { TwillError } from '../errors.js';
 import { createLogger } from '../observe/log.js';
 import { openStore } from '../store/open.js';
 import { type Command, type CommandIo, exitCode } from './command.js';
 import { usageText } from './control.js';
+
+/** Flags that are taken and do nothing yet. */
+export const idleFlagsText = [
+  'Flags of flannel that are accepted, and named at the start as not done by this version:',
+  ...idleFlags.map(({ name, help }) => `  --${name.padEnd(30)} ${help}`),
+].join('\n');
 
 export const runCommand: Command = {
   name: 'run',
@@ -22,6 +29,7 @@ export const runCommand: Command = {
       'Exit codes: 0 stopped, 1 failed, 2 wrong usage, 3 another node holds our lease.',
     ],
     runFlags,
+    idleFlagsText,
   ),
   run: (argv, io) => runAgent(runOptions(argv, io.env), io),
 };

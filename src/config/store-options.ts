@@ -67,7 +67,9 @@ function etcdOptions(values: { readonly [name: string]: FlagValue }): EtcdOption
   const [username, password] = [string('username'), string('password')];
   if (username === '' && password !== '') throw usage('--etcd-password needs --etcd-username');
   return {
-    endpoints: string('endpoints').split(',').map(endpoint),
+    endpoints: string('endpoints')
+      .split(',')
+      .map((given) => endpoint(given, caFile !== '' || certFile !== '' ? 'https' : 'http')),
     prefix: prefix(string('prefix')),
     ...(caFile !== '' && { caFile }),
     ...(certFile !== '' && { certFile, keyFile }),
@@ -75,19 +77,20 @@ function etcdOptions(values: { readonly [name: string]: FlagValue }): EtcdOption
   };
 }
 
-function endpoint(given: string): string {
-  const match = /^\s*(https?):\/\/([^/?#@\s]+)\/?\s*$/.exec(given);
+/** `scheme`: of one that names none, which etcd's own client takes too. */
+function endpoint(given: string, scheme: 'http' | 'https'): string {
+  const match = /^\s*(?:(https?):\/\/)?([^/?#@\s]+)\/?\s*$/.exec(given);
   // Not shown as it stands: it might hold a password.
   const shown = JSON.stringify(
     given
       .trim()
-      .replace(/\/\/[^/]*@/, '//...@')
+      .replace(/[^/]*@/, '...@')
       .slice(0, 80),
   );
   const wrong = usage(`--etcd-endpoints: ${shown} is wrong: write http://HOST:PORT or https://HOST:PORT`);
   if (!match) throw wrong;
   try {
-    const { protocol, host } = new URL(`${match[1]}://${match[2]}`);
+    const { protocol, host } = new URL(`${match[1] ?? scheme}://${match[2]}`);
     return `${protocol}//${host}`;
   } catch {
     throw wrong;

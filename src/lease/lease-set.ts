@@ -11,7 +11,7 @@
 import { Claims } from './claims.js';
 import { decodeLease, encodeLeaseValue, leaseKey } from './codec.js';
 import type { Lease } from './lease.js';
-import type { LeaseListing } from './record.js';
+import type { LeaseListing, LeaseRecord } from './record.js';
 import { type LeaseContext, refusal } from './validate.js';
 
 export interface LeaseSetChange {
@@ -31,11 +31,18 @@ const CONFIRM_AFTER_MS = 1500;
 interface Claimant {
   readonly lease: Lease;
   readonly createdOrder: bigint;
+  /** What the lease says, in one spelling. */
+  readonly content: string;
 }
+
+/** A record, judged for itself. */
+type Judged = Claimant | { readonly lease: Lease | null; readonly refused: string };
 
 export class LeaseSet {
   readonly #context: LeaseContext;
   readonly #ownKey: string | null;
+  /** Stores hand out the same object while a record stays as it is: of 10,000, few are judged anew at a change. */
+  readonly #judged = new WeakMap<LeaseRecord, Judged>();
   #inForce = new Map<string, Claimant>();
   #quarantined: readonly { readonly key: string; readonly reason: string }[] = [];
   #held = 0;
@@ -71,10 +78,10 @@ export class LeaseSet {
     this.#held = 0;
     const added: Lease[] = [];
     const changed: Lease[] = [];
-    for (const { lease } of next.values()) {
+    for (const { lease, content } of next.values()) {
       const before = this.#inForce.get(lease.key);
       if (!before) added.push(lease);
-      else if (!sameContent(before.lease, lease)) changed.push(lease);
+      else if (before.content !== content) changed.push(lease);
     }
     this.#inForce = next;
     this.#quarantined = quarantined;
@@ -98,27 +105,26 @@ export class LeaseSet {
     for (const { key, reason } of unreadable) refuse(key, reason);
     for (const record of records) {
       if (record.key === this.#ownKey) continue;
-      let lease: Lease;
-      try {
-        lease = decodeLease(record);
-      } catch (error) {
-        refuse(record.key, (error as Error).message);
-        continue;
-      }
-      if (hasEnded(lease, nowMs)) continue;
-      const why = refusal(lease, this.#context);
-      if (why === null) claimants.push({ lease, createdOrder: record.createdOrder });
-      else refuse(record.key, why);
+      const judged = this.#judge(record);
+      if (judged.lease && hasEnded(judged.lease, nowMs)) continue;
+      if ('refused' in judged) refuse(record.key, judged.refused);
+      else claimants.push(judged);
     }
     return claimants;
   }
 
+  #judge(record: LeaseRecord): Judged {
+    const known = this.#judged.get(record);
+    if (known) return known;
+    const judged = judge(record, this.#context);
+    this.#judged.set(record, judged);
+    return judged;
+  }
+
   /** Those of the claimants that take nothing from one with a better right. */
   #settle(claimants: Claimant[], quarantined: { key: string; reason: string }[]): Map<string, Claimant> {
-    const isIncumbent = ({ lease }: Claimant): boolean => {
-      const before = this.#inForce.get(lease.key);
-      return before !== undefined && sameContent(before.lease, lease);
-    };
+    const isIncumbent = ({ lease, content }: Claimant): boolean =>
+      this.#inForce.get(lease.key)?.content === content;
     const ranked = claimants.map((claimant) => ({ claimant, rank: isIncumbent(claimant) ? 0 : 1 }));
     ranked.sort((a, b) => a.rank - b.rank || byAge(a.claimant, b.claimant));
     const claims = new Claims(claimants.map(({ lease }) => lease));
@@ -149,6 +155,18 @@ export class LeaseSet {
   }
 }
 
+function judge(record: LeaseRecord, context: LeaseContext): Judged {
+  let lease: Lease;
+  try {
+    lease = decodeLease(record);
+  } catch (error) {
+    return { lease: null, refused: (error as Error).message };
+  }
+  const why = refusal(lease, context);
+  if (why !== null) return { lease, refused: why };
+  return { lease, createdOrder: record.createdOrder, content: encodeLeaseValue(lease.attributes) };
+}
+
 function hasEnded({ expiresAtMs }: Lease, nowMs: number): boolean {
   return expiresAtMs !== undefined && expiresAtMs <= nowMs;
 }
@@ -156,8 +174,4 @@ function hasEnded({ expiresAtMs }: Lease, nowMs: number): boolean {
 function byAge(a: Claimant, b: Claimant): number {
   if (a.createdOrder !== b.createdOrder) return a.createdOrder < b.createdOrder ? -1 : 1;
   return a.lease.key < b.lease.key ? -1 : 1;
-}
-
-function sameContent(a: Lease, b: Lease): boolean {
-  return encodeLeaseValue(a.attributes) === encodeLeaseValue(b.attributes);
 }

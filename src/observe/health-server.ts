@@ -107,7 +107,7 @@ async function answer(
     return send(503, ['flanneld is not ready yet', ...lacks].join('\n'));
   }
   const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
-  if (!page) return send(404, 'there is /healthz and /readyz\n');
+  if (!page) return send(404, `there is ${['/healthz', '/readyz', ...Object.keys(pages)].join(', ')}\n`);
   try {
     const { text, contentType } = await page();
     send(200, text, contentType);

@@ -57,6 +57,12 @@ const trials: readonly Trial[] = [
     says: /--kube-subnet-mgr: this version has no Kubernetes store/,
   },
   {
+    name: 'a health port on an address that is not ours',
+    flags: ['--healthz-ip=203.0.113.7', '--healthz-port=8081'],
+    code: 1,
+    says: /cannot listen on 203\.0\.113\.7:8081 for health checks: .*mend --healthz-ip/,
+  },
+  {
     name: 'a store of another kind',
     flags: ['--store=etcd:http://127.0.0.1'],
     code: 2,

@@ -10,122 +10,9 @@ import { test } from 'node:test';
 import { udpFlow } from '../../src/lab/traffic.js';
 import { type Lab, labOfTwo, vxlanLease } from '../support/agent-node.js';
 import { base, cannotRun, pings, until } from '../support/namespaces.js';
+import { badFields, badKeys, badValues, macOf, poisonLease } from '../support/poison-records.js';
 
 const skip = await cannotRun();
-
-/** Each under a subnet of its own, with an address and a MAC of its own, so that only the poison is wrong. */
-function lease(i: number, wrong: { readonly [field: string]: unknown } = {}): string {
-  const { VNI = 1, VtepMAC = macOf(i), ...more } = wrong;
-  const fields = {
-    PublicIP: `198.51.100.${i}`,
-    PublicIPv6: null,
-    BackendType: 'vxlan',
-    BackendData: { VNI, VtepMAC },
-  };
-  return JSON.stringify({ ...fields, ...more });
-}
-const macOf = (i: number) => `02:00:00:00:10:${i.toString(16).padStart(2, '0')}`;
-
-const badKeys = [
-  'junk',
-  '%2e%2e%2fconfig',
-  '10.77.140.0',
-  '10.77.140.0-24x',
-  '10.77.140.0-24 ',
-  '10.77.140.0-+24',
-  '10.77.140.0-024',
-  '10.77.140.0--1',
-  '10.77.140.0-99999999999',
-  '10.77.256.0-24',
-  '10.77.01.0-24',
-  '0x0a.77.140.0-24',
-  '10.77.140.1-24',
-  '10.77.0.0-16',
-  '10.0.0.0-8',
-  '0.0.0.0-0',
-  '127.0.0.0-8',
-  '224.0.0.0-24',
-  '10.78.1.0-24',
-  '10.77.140.9-32',
-  '10.77.140.0-33',
-  'fd00:77::-64',
-  '0.0.0.0-0&fd00:77::-64',
-  '10.77.140.0-24&fd00:77::-64',
-  '10.77.140.0-24&FD00:77::-64',
-  '10.77.140.0-24&fd00:77::-129',
-  '10.77.140.0-24&&',
-  'ключ',
-  'x'.repeat(255),
-];
-
-const badValues: readonly (string | Buffer)[] = [
-  '',
-  ' ',
-  '{',
-  'null',
-  '[]',
-  '"x"',
-  '1',
-  'NaN',
-  '{"PublicIP":"198.51.100.9"}}',
-  `${'['.repeat(100_000)}${']'.repeat(100_000)}`,
-  `{"PublicIP":"198.51.100.9","BackendType":"vxlan","pad":"${'x'.repeat(10 << 20)}"}`,
-  `\ufeff${lease(90)}`,
-  Buffer.from([0xff, 0xfe, 0x00, 0x7b]),
-  lease(91).replace('"PublicIP":"198.51.100.91"', '"PublicIP":NaN'),
-  '{"__proto__":{"PublicIP":"198.51.100.92"},"constructor":1}',
-];
-
-/** What is wrong in a record that is otherwise right. `a` is the agent, `b` the living peer. */
-const badFields = (a: { mac: string }, b: { mac: string }): { readonly [field: string]: unknown }[] => [
-  { PublicIP: '0.0.0.0' },
-  { PublicIP: '127.0.0.1' },
-  { PublicIP: '224.0.0.1' },
-  { PublicIP: '255.255.255.255' },
-  { PublicIP: '240.0.0.1' },
-  { PublicIP: '10.77.3.4' },
-  { PublicIP: '192.0.2.1' },
-  { PublicIP: '192.0.2.2' },
-  { PublicIP: '192.0.2.2 ' },
-  { PublicIP: '192.0.2.02' },
-  { PublicIP: '3221225986' },
-  { PublicIP: 3221225986 },
-  { PublicIP: null },
-  { PublicIP: undefined },
-  { PublicIP: ['198.51.100.1'] },
-  { PublicIP: '2001:db8::1' },
-  { PublicIP: '::ffff:192.0.2.2' },
-  { PublicIPv6: 'fe80::1%eth0' },
-  { PublicIPv6: 7 },
-  { BackendType: 'host-gw' },
-  { BackendType: '' },
-  { BackendType: 7 },
-  { BackendType: 'x'.repeat(100_000) },
-  { BackendType: 'vxlan\u001b[2J' },
-  { BackendData: null },
-  { BackendData: 'x' },
-  { BackendData: [] },
-  { VNI: 0 },
-  { VNI: 2 },
-  { VNI: 1 << 24 },
-  { VNI: -1 },
-  { VNI: 1.5 },
-  { VNI: '1' },
-  { VtepMAC: '00:00:00:00:00:00' },
-  { VtepMAC: 'ff:ff:ff:ff:ff:ff' },
-  { VtepMAC: '01:00:5e:00:00:01' },
-  { VtepMAC: a.mac },
-  { VtepMAC: b.mac },
-  { VtepMAC: b.mac.toUpperCase() },
-  { BackendData: { vni: 1, vtepmac: b.mac } },
-  { VtepMAC: '02:00:00:00:10' },
-  { VtepMAC: '02:00:00:00:10:00:00' },
-  { VtepMAC: '02:00:00:00:10:00:00:00' },
-  { VtepMAC: '2:0:0:0:10:0' },
-  { VtepMAC: '0200.0000.1000' },
-  { VtepMAC: 2 },
-  { VtepMAC: null },
-];
 
 /** The longest time ago that a lease can claim to be from. */
 const longAgo = new Date(0);
@@ -145,15 +32,15 @@ async function poison(
     written.push(name);
     return name;
   };
-  for (const [i, key] of badKeys.entries()) await put(lease(i), key);
+  for (const [i, key] of badKeys.entries()) await put(poisonLease(i), key);
   for (const value of badValues) await put(value);
-  for (const [i, fields] of badFields(a, b).entries()) await put(lease(i + 100, fields));
+  for (const [i, fields] of badFields(a, b).entries()) await put(poisonLease(i + 100, fields));
   // Over, under and inside the subnets of the living.
   for (const subnet of [a.subnet, b.subnet]) {
     const at = base(subnet);
-    await put(lease(200), `${at}-25`);
-    await put(lease(201), `${at.replace(/\d+\.0$/, '0.0')}-17`);
-    await put(lease(202), `${at}-30`);
+    await put(poisonLease(200), `${at}-25`);
+    await put(poisonLease(201), `${at.replace(/\d+\.0$/, '0.0')}-17`);
+    await put(poisonLease(202), `${at}-30`);
   }
   // What is no file, and an end that is no time.
   for (const [key, make] of [
@@ -165,7 +52,7 @@ async function poison(
     await make(record(key));
     written.push(key);
   }
-  const late = await put(lease(203));
+  const late = await put(poisonLease(203));
   await writeFile(join(store, 'expiry', late), 'tomorrow');
   return [...new Set(written)];
 }

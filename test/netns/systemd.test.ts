@@ -34,6 +34,7 @@ test('systemd is told of readiness, reload and stop, and hears the heartbeat; th
   a.run([], asInUnit());
   await until('READY=1', async () => has('READY=1') === 1);
   assert.match(await readFile(a.subnetFile, 'utf8'), /^FLANNEL_SUBNET=/m, 'what it promises is there');
+  assert.match(received[0] ?? '', /^STATUS=starting: directory /);
   const { node } = await a.status();
   assert.equal(has(`STATUS=ready: ${node.subnet} on ${node.device}`), 1);
   await until('it carries', () => pings(a.namespace, base(right.node.subnet)));

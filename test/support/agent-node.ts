@@ -25,7 +25,7 @@ export interface Status {
   readonly peers: number;
   readonly quarantined: readonly { readonly key: string; readonly reason: string }[];
   readonly identity: { readonly encap: boolean; readonly decap: boolean };
-  readonly store: { readonly trouble: string | null };
+  readonly store: { readonly trouble: string | null; readonly lastSnapshotAt: string | null };
   readonly counters: {
     readonly [direction in 'encap' | 'decap']: {
       readonly delivered: number;
@@ -66,6 +66,7 @@ export class AgentNode {
       ...(this.storeFlags.length > 0 ? this.storeFlags : [`--store=dir:${this.store}`]),
       `--control-socket=${this.socket}`,
       `--subnet-file=${this.subnetFile}`,
+      `--state-dir=${this.directory}`,
     ];
     if (this.iface !== '') places.push(`--iface=${this.iface}`);
     return [...this.program, ...places, ...more];
@@ -91,11 +92,13 @@ export class AgentNode {
 
   /** Messages of the log at this level. */
   logged(level: string): string[] {
-    const records = this.stderr.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
-    return records
-      .map((line) => JSON.parse(line) as { level: string; msg: string })
-      .filter((record) => record.level === level)
-      .map(({ msg }) => msg);
+    return this.records.filter((record) => record.level === level).map(({ msg }) => msg);
+  }
+
+  /** Its log. */
+  get records(): { readonly level: string; readonly time: string; readonly msg: string }[] {
+    const lines = this.stderr.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
+    return lines.map((line) => JSON.parse(line));
   }
 
   /** Runs to the end: exit code and the lines for people. */
@@ -111,6 +114,15 @@ export class AgentNode {
   async twill(...args: string[]): Promise<string> {
     const argv = [cli, ...args, `--control-socket=${this.socket}`];
     return (await this.namespace.exec(process.execPath, argv)).stdout;
+  }
+
+  /** What its health port 8081 answers: status code and body. */
+  async get(path: string): Promise<{ status: number; text: string }> {
+    const url = `http://127.0.0.1:8081${path}`;
+    const script = `const r = await fetch('${url}'); console.log(r.status + ' ' + await r.text())`;
+    const { stdout } = await this.namespace.exec(process.execPath, ['--input-type=module', '-e', script]);
+    const [, status = '', text = ''] = /^(\d+) ([\s\S]*?)\n$/.exec(stdout) ?? [];
+    return { status: Number(status), text };
   }
 
   /** What `twill status --json` prints, without starting it. */

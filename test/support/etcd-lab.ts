@@ -8,6 +8,9 @@ export interface EtcdLab {
   readonly etcd: Etcd;
   readonly nodes: readonly AgentNode[];
   node(index: number): AgentNode;
+  /** Nothing passes between this node and etcd, until `healed`. The nodes still reach each other. */
+  cutOff(index: number): Promise<void>;
+  healed(index: number): Promise<void>;
 }
 
 /** `config`: of the network, beside its range. */
@@ -34,13 +37,18 @@ export async function labOnEtcd(
     t.after(() => node.stop('SIGKILL'));
     return node;
   });
+  const node = (index: number): AgentNode => {
+    const found = nodes[index];
+    if (!found) throw new Error(`there is no node ${index}`);
+    return found;
+  };
+  const blackholes = async (verb: 'add' | 'del', index: number) => {
+    await namespace.ip('route', verb, 'blackhole', `192.0.2.${index + 1}/32`);
+    await node(index).namespace.ip('route', verb, 'blackhole', `${host}/32`);
+  };
   return {
-    etcd,
-    nodes,
-    node(index) {
-      const node = nodes[index];
-      if (!node) throw new Error(`there is no node ${index}`);
-      return node;
-    },
+    ...{ etcd, nodes, node },
+    cutOff: (index) => blackholes('add', index),
+    healed: (index) => blackholes('del', index),
   };
 }

@@ -50,7 +50,7 @@ export class EtcdClient {
         if (error instanceof TwillError) throw error;
         failure = error;
         const kind = failureKind(error);
-        // One new token for a call: who is refused with a fresh one has not the right.
+        // One new token for a call, for each costs etcd a tenth of a second.
         if (kind === 'token' && this.#token !== null && tokens++ === 0) {
           this.#token = null;
           continue;
@@ -87,11 +87,6 @@ export class EtcdClient {
     if (this.#open !== connection) return;
     this.#open = null;
     this.#next += 1;
-  }
-
-  /** The token is worth nothing any more. */
-  forgetToken(): void {
-    this.#token = null;
   }
 
   close(): void {
@@ -167,7 +162,7 @@ export class EtcdClient {
             : `it refuses user ${JSON.stringify(username)}: check --etcd-username and --etcd-password`;
         return new TwillError('ERR_TWILL_STORE', `etcd at ${endpoint}: ${text}; ${fix}`, { cause: error });
       }
-      case 'token': {
+      case 'denied': {
         const who = username === undefined ? 'we' : `user ${JSON.stringify(username)}`;
         const fix = `${who} must be allowed to read and write below the prefix`;
         return new TwillError('ERR_TWILL_STORE', `etcd at ${endpoint}: ${text}; ${fix}`, { cause: error });

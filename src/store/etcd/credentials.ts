@@ -2,6 +2,7 @@
  * How a connection to one member is secured. The endpoint's scheme alone says whether TLS is used; a CA alone suffices
  * for it, as does the system's. The files are read for each connection anew, so that renewed certificates need no restart.
  */
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { checkServerIdentity, createSecureContext } from 'node:tls';
@@ -26,6 +27,8 @@ export async function securityFor(endpoint: string, options: EtcdOptions): Promi
   const host = hostname.replace(/^\[|\]$/g, '');
   let secureContext: ReturnType<typeof createSecureContext>;
   try {
+    // OpenSSL passes over what is no certificate, and would then trust nobody.
+    if (ca) new X509Certificate(ca);
     secureContext = createSecureContext({
       minVersion: 'TLSv1.2',
       ...(ca && { ca }),

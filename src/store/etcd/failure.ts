@@ -8,8 +8,10 @@ import { TwillError } from '../../errors.js';
 export type FailureKind =
   /** This member cannot serve us: another one may. */
   | 'elsewhere'
-  /** The token is old, unknown, or of a user whose rights have changed: a new one may help. */
+  /** The token has expired, or is older than a change of users: a new one helps. */
   | 'token'
+  /** The user has not the right. */
+  | 'denied'
   /** The member has too much to do, or no room: later. */
   | 'busy'
   /** The cluster knows no users: no token is wanted. */
@@ -35,10 +37,10 @@ export function failureKind(error: unknown): FailureKind {
   const byText = BY_TEXT.find(([pattern]) => pattern.test(details ?? ''));
   if (byText) return byText[1];
   switch (code) {
-    // An expired token of the simple kind is nobody's, and nobody may read nothing.
-    case status.PERMISSION_DENIED:
     case status.UNAUTHENTICATED:
       return 'token';
+    case status.PERMISSION_DENIED:
+      return 'denied';
     case status.RESOURCE_EXHAUSTED:
       return 'busy';
     case status.UNAVAILABLE:
@@ -55,8 +57,12 @@ export function failureKind(error: unknown): FailureKind {
 
 /** One line, without the library's "14 UNAVAILABLE:". */
 export function failureText(error: unknown): string {
-  const { details, message } = error as Partial<ServiceError>;
-  return (details || message || String(error)).split('\n')[0] ?? '';
+  const { code, details, message } = error as Partial<ServiceError>;
+  if (code === status.CANCELLED) return 'the connection was lost';
+  // Without the time that the library adds: the same trouble is the same text.
+  const text = (details || message || String(error)).replace(/ \(\d{4}-\d\d-\S*Z\)|\n.*/gs, '');
+  const isTls = /certificate|altnames|alert/i.test(text);
+  return isTls ? `${text} (see --etcd-cafile, --etcd-certfile and the name in the endpoint)` : text;
 }
 
 /** Where nothing could be reached, or nothing that could serve us: trying again may help. */

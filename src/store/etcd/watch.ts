@@ -6,11 +6,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { TwillError } from '../../errors.js';
 import type { EtcdClient } from './client.js';
-import { failureKind, failureText, unavailable } from './failure.js';
+import { failureText, unavailable } from './failure.js';
 import type { Keys } from './keys.js';
 import type { WatchResponse } from './messages.js';
 import type { Mirror } from './mirror.js';
-import { WATCH } from './rpc.js';
+import { RANGE, WATCH } from './rpc.js';
 
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5000;
@@ -35,12 +35,16 @@ export interface WatchParts {
 /** Events from here on are lost: only a listing helps. */
 class HistoryLost extends Error {}
 
+/** The token had expired; there is a new one now. */
+class TokenRenewed extends Error {}
+
 /** Until `signal` aborts. */
 export async function followLeases(parts: WatchParts, signal: AbortSignal): Promise<void> {
   const { start, list, onChange, onTrouble } = parts;
   let mirror = start;
   let isCurrent = start !== null;
   let failures = 0;
+  let hasRenewed = false;
   if (start) onChange(start);
   while (!signal.aborted) {
     const sinceMs = performance.now();
@@ -56,6 +60,10 @@ export async function followLeases(parts: WatchParts, signal: AbortSignal): Prom
       await follow(mirror, parts, signal);
     } catch (error) {
       if (signal.aborted) return;
+      // At once, before the new one expires too; but not for ever.
+      const again: boolean = error instanceof TokenRenewed && !hasRenewed;
+      hasRenewed = again;
+      if (again) continue;
       if (performance.now() - sinceMs > SUCCESS_MS) failures = 0;
       failures += 1;
       if (error instanceof HistoryLost) isCurrent = false;
@@ -78,7 +86,7 @@ async function follow(mirror: Mirror, parts: WatchParts, signal: AbortSignal): P
     const from = { key: keys.subnets, rangeEnd: keys.subnetsEnd, startRevision: mirror.revision + 1n };
     stream.write({ create: from });
     for await (const answer of stream as AsyncIterable<WatchResponse>) {
-      if (answer.canceled) throw canceled(answer, client);
+      if (answer.canceled) throw await canceled(answer, parts, signal);
       if (answer.header && !mirror.isOfSameHistory(answer.header)) throw new HistoryLost();
       if (answer.created) clearTimeout(notCreated);
       if (mirror.apply(answer)) onChange(mirror);
@@ -86,9 +94,9 @@ async function follow(mirror: Mirror, parts: WatchParts, signal: AbortSignal): P
     }
     throw new Error('the watch ended');
   } catch (error) {
-    if (error instanceof HistoryLost || error instanceof TwillError) throw error;
-    if (failureKind(error) === 'token') client.forgetToken();
-    else client.failed(connection);
+    if (error instanceof HistoryLost || error instanceof TokenRenewed || error instanceof TwillError)
+      throw error;
+    client.failed(connection);
     throw new Error(`etcd at ${connection.endpoint}: ${failureText(error)}`, { cause: error });
   } finally {
     clearTimeout(notCreated);
@@ -100,10 +108,17 @@ async function follow(mirror: Mirror, parts: WatchParts, signal: AbortSignal): P
   }
 }
 
-function canceled({ compactRevision, cancelReason }: WatchResponse, client: EtcdClient): Error {
+async function canceled(
+  { compactRevision, cancelReason }: WatchResponse,
+  { client, keys }: WatchParts,
+  signal: AbortSignal,
+): Promise<Error> {
   if (compactRevision !== 0n) return new HistoryLost();
-  // etcd says so where the token has expired, too.
-  if (/permission denied|auth token|unauthenticated/i.test(cancelReason)) client.forgetToken();
+  // Of a watch etcd says so where the token has expired, too. A call tells, and renews the token if that is it.
+  if (/permission denied|auth token|unauthenticated/i.test(cancelReason)) {
+    await client.call(RANGE, { key: keys.config }, { signal });
+    return new TokenRenewed(cancelReason);
+  }
   return unavailable(`etcd ended the watch: ${cancelReason || 'no reason given'}`);
 }
 

@@ -273,6 +273,28 @@ describe('an agent over a directory store', () => {
     assert.ok(existsSync(subnetFile()));
   });
 
+  test('a subnet file that is removed comes back; one that somebody else wrote is left, and not ready', async () => {
+    const clock = new FakeClock();
+    const { ask, flags } = await healthPort();
+    await start(flags, undefined, { store: new MemoryStore(clock), clock });
+    const ours = await readFile(subnetFile(), 'utf8');
+    await rm(subnetFile());
+    const later = (what: string, check: () => Promise<boolean>) =>
+      until(what, async () => {
+        await clock.advance(1000);
+        return check();
+      });
+    await later('it is back', async () => existsSync(subnetFile()));
+    assert.equal(await readFile(subnetFile(), 'utf8'), ours);
+    await writeFile(subnetFile(), ours.replace(/SUBNET=.*/, 'SUBNET=10.9.9.1/24'));
+    await later('not ready', async () => (await ask('/readyz')).status === 503);
+    assert.match((await ask('/readyz')).text, /\nsubnet-file: somebody else has written it/);
+    assert.match(await readFile(subnetFile(), 'utf8'), /10\.9\.9\.1/);
+    await rm(subnetFile());
+    await later('ready again', async () => (await ask('/readyz')).status === 200);
+    assert.equal(await readFile(subnetFile(), 'utf8'), ours);
+  });
+
   test('trouble with the device withdraws readiness until it is over', async () => {
     const { ask, flags } = await healthPort();
     const agent = await start(flags);

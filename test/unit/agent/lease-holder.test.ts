@@ -168,6 +168,11 @@ describe('keeping a lease', () => {
     await clock.advance(dayMs);
     assert.ok(endsAtMs() > firstMs + dayMs);
     assert.ok(lines.some((line) => line.startsWith('info: Lease renewed, new expiration: ')));
+    assert.equal(lines[1], 'info: Waiting for 23h0m0s to renew lease');
+    assert.equal(
+      lines.filter((line) => line.startsWith('info: Waiting for ')).length,
+      lines.filter((line) => line.startsWith('info: Lease renewed')).length + 1,
+    );
     stopping.abort();
     await settle();
     assert.equal(end.done, true);

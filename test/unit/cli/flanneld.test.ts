@@ -34,7 +34,14 @@ test('--help exits 0 and names every flag', async () => {
     const { code, out, err } = await flanneld([flag]);
     assert.deepEqual([code, err], [0, '']);
     assert.match(out, /^Usage: flanneld \[flags\]/);
-    for (const name of ['etcd-endpoints', 'iface-can-reach', 'healthz-port', 'ip-masq', 'v'])
+    for (const name of [
+      'etcd-endpoints',
+      'iface-can-reach',
+      'healthz-port',
+      'ip-masq',
+      'v',
+      'iptables-resync',
+    ])
       assert.match(out, new RegExp(`^  --${name}[= \\n]`, 'm'));
   }
 });

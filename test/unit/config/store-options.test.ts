@@ -30,6 +30,16 @@ describe('which store', () => {
     });
   });
 
+  test('an endpoint without a scheme is http, or https where certificates are given', () => {
+    const endpoints = (...more: string[]) => {
+      const options = store(['--etcd-endpoints=192.0.2.1:2379,etcd.example:2379,http://c:1', ...more]);
+      return options.kind === 'etcd' ? options.endpoints : [];
+    };
+    const [first, second] = ['//192.0.2.1:2379', '//etcd.example:2379'];
+    assert.deepEqual(endpoints(), [`http:${first}`, `http:${second}`, 'http://c:1']);
+    assert.deepEqual(endpoints('--etcd-cafile=/ca'), [`https:${first}`, `https:${second}`, 'http://c:1']);
+  });
+
   test('a password shows only where it is asked for', () => {
     const options = store(['--etcd-username=u'], { FLANNELD_ETCD_PASSWORD: 'open sesame' });
     assert.ok(options.kind === 'etcd');
@@ -40,7 +50,8 @@ describe('which store', () => {
 });
 
 const wrong: [string[], RegExp][] = [
-  [['--etcd-endpoints=127.0.0.1:2379'], /"127\.0\.0\.1:2379" is wrong: write http:/],
+  [['--etcd-endpoints=unix:///run/etcd.sock'], /"unix:\/\/\/run\/etcd\.sock" is wrong: write http:/],
+  [['--etcd-endpoints=u:sesame@h:1'], /^(?!.*sesame).*"\.\.\.@h:1" is wrong/],
   [['--etcd-endpoints='], /"" is wrong/],
   [['--etcd-endpoints=http://u:sesame@h:1'], /^(?!.*sesame).*is wrong/],
   [['--etcd-endpoints=http://h:99999'], /is wrong/],

@@ -83,6 +83,7 @@ describe('health server', () => {
       [(await ask(server, '/broken')).status, (await ask(server, '/healthz')).status],
       [500, 200],
     );
+    assert.equal((await ask(server, '/')).text, 'there is /healthz, /readyz, /metrics, /broken\n');
   });
 
   test('headers without end are refused, nonsense is 400, silence is cut off', {
