@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { chmod, copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { udpFlow } from '../../src/lab/traffic.js';
 import { type AgentNode, labOfTwo } from '../support/agent-node.js';
 import {
   allReach,
@@ -11,6 +10,7 @@ import {
   entriesOf,
   type Member,
   mixedCluster,
+  sending,
 } from '../support/mixed-cluster.js';
 import { cannotRun, pings, until } from '../support/namespaces.js';
 
@@ -36,13 +36,7 @@ for (const [name, plan, devices] of plans) {
     const addresses = [...moving.addresses];
     const before = { records: await records.list(), entries: await entriesOf(flannel) };
 
-    const flows = addresses.flatMap((address) =>
-      [flannel, twill].map((from) =>
-        udpFlow(from.namespace, moving.namespace, address, {
-          ...{ durationMs: 4000, packetsPerSecond: 1000, payloadBytes: 200 },
-        }),
-      ),
-    );
+    const flows = await sending([flannel, twill], moving, 4000);
     const delivered = (await twill.agent.status()).counters.encap.delivered;
     await until(
       'the flows run',
