@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "encap/vxlan.h"
+#include "engine/accounting.h"
 #include "path/tunnel.h"
 
 namespace {
@@ -178,6 +179,22 @@ double DecapNs(const Workload& w, DecapPath& path, Pool& pool, uint8_t version) 
   });
 }
 
+// The counting of what was sent, as a worker does it: all in all, and peer by peer.
+double CountNs(const Workload& w, PeerCounters& counters, Pool& pool, uint8_t version, bool by_peer) {
+  Batch batch(pool);
+  if (batch.Grow(kBatchMax) != kBatchMax) abort();
+  return NsPerPacket(w, version, [&](const Block& block, size_t at) {
+    for (size_t i = 0; i < kBatchMax; i++) {
+      batch[i].len = kPingBytes;
+      batch[i].peer_number = block.peers[at + i] + 1;
+    }
+    Tally tally;
+    CountSent(batch, tally);
+    if (by_peer) CountPeers(batch, counters, Direction::kEncap, 0);
+    sink += tally.delivered;
+  });
+}
+
 double Median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
@@ -224,6 +241,12 @@ int main(int argc, char** argv) {
     auto encap = (*tunnel)->NewEncapPath(node, 1);
     Report("vxlan encap", family.name, rounds,
            [&](size_t i) { return EncapNs(workloads[i], *encap, **pool, family.version); });
+    PeerCounters counters;
+    for (uint32_t n = 0; n <= kSizes[kSizeCount - 1]; n++) counters.Reserve(n);
+    for (bool by_peer : {false, true}) {
+      Report(by_peer ? "count, peers" : "count", family.name, rounds,
+             [&](size_t i) { return CountNs(workloads[i], counters, **pool, family.version, by_peer); });
+    }
     auto decap = (*tunnel)->NewDecapPath(node);
     Report("vxlan decap", family.name, rounds,
            [&](size_t i) { return DecapNs(workloads[i], *decap, **pool, family.version); });

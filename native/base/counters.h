@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/peer_counters.h"
+
 namespace twill {
 
 enum class DropReason : uint8_t {
@@ -37,10 +39,14 @@ struct Tally {
   uint64_t icmp_suppressed = 0;
   std::array<uint64_t, kDropReasons> drops{};
   bool dropped = false;  // whether `drops` holds anything, to skip the sweep
+  // Where drops are counted by peer too, and as what; null: nowhere.
+  PeerCounters* peers = nullptr;
+  PeerCount peer_drops = PeerCount::kEncapDrops;
 
-  void Drop(DropReason reason, uint64_t n = 1) {
+  void Drop(DropReason reason, uint64_t n = 1, uint32_t peer_number = kNoPeer) {
     drops[static_cast<size_t>(reason)] += n;
     dropped = true;
+    if (peers != nullptr) peers->Add(peer_number, peer_drops, n);
   }
   void Add(const Tally& other);
   uint64_t TotalDrops() const;

@@ -2,9 +2,11 @@
 
 #include <sched.h>
 
+#include <limits>
 #include <memory>
 
 #include "base/checksum.h"
+#include "base/clock.h"
 #include "binding/js_error.h"
 #include "binding/js_values.h"
 #include "binding/user_ports.h"
@@ -144,6 +146,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
         {InstanceAccessor<&EngineObject::DeviceName>("deviceName"),
          InstanceAccessor<&EngineObject::DeviceIndex>("deviceIndex"),
          InstanceMethod<&EngineObject::Publish>("publish"), InstanceMethod<&EngineObject::Stats>("stats"),
+         InstanceMethod<&EngineObject::PeerCounts>("peerCounts"),
          InstanceMethod<&EngineObject::Trace>("trace"), InstanceMethod<&EngineObject::Step>("step"),
          InstanceMethod<&EngineObject::Turning>("turning"),
          InstanceAccessor<&EngineObject::Buffers>("buffers"), InstanceMethod<&EngineObject::Take>("take"),
@@ -240,6 +243,34 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     out.Set("poolFree", number(stats.pool_free));
     out.Set("poolSlots", number(stats.pool_slots));
     return out;
+  }
+
+  // For each packed prefix seven numbers; zeros where no peer has that subnet.
+  void PeerCounts(const Napi::CallbackInfo& info) {
+    constexpr size_t kWidth = 7;
+    bool is_room =
+        info[1].IsTypedArray() && info[1].As<Napi::TypedArray>().TypedArrayType() == napi_float64_array;
+    Bytes packed = BytesOf(info[0]);
+    size_t peers = packed.size / kPackedPrefixBytes;
+    if (!is_room || info[1].As<Napi::Float64Array>().ElementLength() != peers * kWidth) {
+      ThrowError(info.Env(),
+                 Error{"ERR_TWILL_ARGUMENT", "peerCounts takes prefixes and room for seven numbers of each"});
+      return;
+    }
+    double* out = info[1].As<Napi::Float64Array>().Data();
+    uint64_t now_ns = MonotonicNs();
+    bool well = EachPrefix(info[0], [&](const IpPrefix& subnet) {
+      PeerTotals totals{};
+      engine->ReadPeer(subnet, totals);
+      for (PeerCount count : {PeerCount::kEncapPackets, PeerCount::kEncapBytes, PeerCount::kEncapDrops,
+                              PeerCount::kDecapPackets, PeerCount::kDecapBytes, PeerCount::kDecapDrops}) {
+        *out++ = static_cast<double>(totals[static_cast<size_t>(count)]);
+      }
+      uint64_t last_ns = totals[static_cast<size_t>(PeerCount::kDecapLastNs)];
+      double idle_ns = now_ns > last_ns ? static_cast<double>(now_ns - last_ns) : 0;
+      *out++ = last_ns == 0 ? std::numeric_limits<double>::infinity() : idle_ns / 1e9;
+    });
+    if (!well) ThrowError(info.Env(), Error{"ERR_TWILL_ARGUMENT", "peerCounts: a prefix is malformed"});
   }
 
   Napi::Value Trace(const Napi::CallbackInfo& info) {

@@ -37,7 +37,7 @@ void Batch::RemoveDropped(Tally& tally) {
   for (size_t i = 0; i < count_; i++) {
     Packet& p = packets_[i];
     if (p.drop != DropReason::kNone) {
-      tally.Drop(p.drop, p.segments);
+      tally.Drop(p.drop, p.segments, p.peer_number);
       if (p.slot != kNoSlot) slots[dropped++] = p.slot;
     } else {
       if (kept != i) packets_[kept] = p;

@@ -20,6 +20,7 @@ struct Packet {
   uint32_t len = 0;
   uint32_t slot = 0;
   uint32_t flow_hash = 0;
+  uint32_t peer_number = kNoPeer;  // whose it is, for the counters
   // Where a transport checksum is still to be finished, as virtio says it: sum from
   // `csum_start` of the inner packet to the end, store at `csum_start + csum_offset`. 0: nothing to finish.
   uint16_t csum_start = 0;

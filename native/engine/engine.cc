@@ -118,6 +118,12 @@ EngineStats Engine::Stats() const {
   return stats;
 }
 
+bool Engine::ReadPeer(const IpPrefix& subnet, PeerTotals& totals) const {
+  const Peer* peer = mailbox_->current().Find(subnet);
+  if (peer != nullptr) totals = mailbox_->numbers().Read(peer->number);
+  return peer != nullptr;
+}
+
 TraceResult Engine::Trace(const IpAddr& destination) const {
   TraceResult result;
   const Peer* peer = nullptr;

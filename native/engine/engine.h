@@ -63,6 +63,10 @@ class Engine {
 
   Result<uint64_t> Publish(std::span<const uint8_t> ops);
   EngineStats Stats() const;
+  // What all workers counted under the peer with exactly this subnet; false: there is none.
+  bool ReadPeer(const IpPrefix& subnet, PeerTotals& totals) const;
+  // Of all packets that no peer in the table accounts for.
+  PeerTotals ReadNoPeer() const { return mailbox_->numbers().ReadOthers(); }
   TraceResult Trace(const IpAddr& destination) const;
   size_t Step();
   // Whether every worker has turned since the last call, which asks them anew. The first call finds them

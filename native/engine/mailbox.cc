@@ -28,12 +28,28 @@ uint64_t Mailbox::Publish(std::span<const PeerOp> ops) {
   PeerTable* now = current_.load(std::memory_order_relaxed);
   PeerTable* next = now == &tables_[0] ? &tables_[1] : &tables_[0];
   AwaitUnused(next);
+  numbers_.Recycle();
   Apply(*next, behind_);
-  Apply(*next, ops);
-  next->generation = now->generation + 1;
   behind_.assign(ops.begin(), ops.end());
+  ApplyNew(*next, behind_);
+  next->generation = now->generation + 1;
   current_.store(next, std::memory_order_seq_cst);
   return next->generation;
+}
+
+// A row keeps its number for as long as its subnet is in the table.
+void Mailbox::ApplyNew(PeerTable& table, std::span<PeerOp> ops) {
+  for (PeerOp& op : ops) {
+    const Peer* old = table.Find(op.row.subnet);
+    if (op.kind == PeerOp::Kind::kSet) {
+      op.row.number = (old == nullptr ? numbers_.Take() : old->number) & (kPeerNumbers - 1);
+    } else if (op.kind == PeerOp::Kind::kClear) {
+      for (const Peer& row : table.places()) numbers_.Return(row.number);
+    } else if (old != nullptr) {
+      numbers_.Return(old->number);
+    }
+    Apply(table, {&op, 1});
+  }
 }
 
 // A worker holds a table for one batch at most: microseconds.

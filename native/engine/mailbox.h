@@ -16,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/peer_numbers.h"
 #include "engine/peer_ops.h"
 #include "table/peer_table.h"
 
@@ -24,7 +25,11 @@ namespace twill {
 class Mailbox {
  public:
   Mailbox(uint64_t seed, size_t workers)
-      : tables_{PeerTable(seed), PeerTable(seed)}, workers_(workers), in_use_(new Slot[workers]) {}
+      : tables_{PeerTable(seed), PeerTable(seed)},
+        workers_(workers),
+        in_use_(new Slot[workers]),
+        counters_(new PeerCounters[workers]),
+        numbers_({counters_.get(), workers}) {}
 
   // Worker side. Cheap when nothing changed: two loads.
   const PeerTable& Adopt(size_t worker) {
@@ -36,23 +41,30 @@ class Mailbox {
       if (current_.load(std::memory_order_seq_cst) == current) return *current;
     }
   }
+  // For the peers of every table that this worker adopts.
+  PeerCounters& counters(size_t worker) { return counters_[worker]; }
   void Leave(size_t worker) { in_use_[worker].table.store(nullptr, std::memory_order_release); }
 
-  // Control side, one thread. `ops` with cooked rows. Returns the new generation.
+  // Control side, one thread. `ops` with cooked rows; their numbers are given here. Returns the new
+  // generation.
   uint64_t Publish(std::span<const PeerOp> ops);
   const PeerTable& current() const { return *current_.load(std::memory_order_acquire); }
+  const PeerNumbers& numbers() const { return numbers_; }
 
  private:
   struct alignas(64) Slot {
     std::atomic<const PeerTable*> table{nullptr};
   };
   void AwaitUnused(const PeerTable* table) const;
+  void ApplyNew(PeerTable& table, std::span<PeerOp> ops);
 
   std::array<PeerTable, 2> tables_;
   std::atomic<PeerTable*> current_{&tables_[0]};
   std::vector<PeerOp> behind_;  // what the table that is not current lacks
   size_t workers_;
   std::unique_ptr<Slot[]> in_use_;
+  std::unique_ptr<PeerCounters[]> counters_;  // one for each worker
+  PeerNumbers numbers_;
 };
 
 }  // namespace twill

@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
+#include "engine/accounting.h"
 
 namespace twill {
 
@@ -14,29 +15,6 @@ namespace {
 // or gone must not make the worker spin.
 constexpr int kTroubleMs = 100;
 constexpr int kNoSlotMs = 1;
-
-// Counts what a Send did: marked segments by reason, the others as delivered.
-void CountSent(const Batch& batch, Tally& tally) {
-  for (size_t i = 0; i < batch.size(); i++) {
-    const Packet& p = batch[i];
-    if (p.drop == DropReason::kNone) {
-      tally.delivered += p.segments;
-      tally.delivered_bytes += p.InnerBytes();
-      continue;
-    }
-    uint64_t sent = p.segments - p.lost;
-    tally.Drop(p.drop, p.lost);
-    tally.delivered += sent;
-    tally.delivered_bytes += p.InnerBytes() * sent / p.segments;
-  }
-}
-
-void CountReceived(const Batch& batch, Tally& tally) {
-  for (size_t i = 0; i < batch.size(); i++) {
-    tally.received += batch[i].segments;
-    tally.received_bytes += batch[i].InnerBytes();
-  }
-}
 
 }  // namespace
 
@@ -97,8 +75,9 @@ void Worker::Run() {
 
 size_t Worker::Step() {
   const PeerTable& table = parts_.mailbox->Adopt(parts_.index);
-  size_t moved = SweepOut(table, MonotonicNs());
-  for (auto& underlay : parts_.underlays) moved += SweepIn(table, *underlay);
+  uint64_t now_ns = MonotonicNs();
+  size_t moved = SweepOut(table, now_ns);
+  for (auto& underlay : parts_.underlays) moved += SweepIn(table, *underlay, now_ns);
   if (moved == 0) parts_.mailbox->Leave(parts_.index);
   return moved;
 }
@@ -107,7 +86,9 @@ size_t Worker::SweepOut(const PeerTable& table, uint64_t now_ns) {
   Batch batch(*parts_.pool), answers(*parts_.pool);
   size_t received = parts_.overlay->Recv(batch);
   if (received == 0) return 0;
+  PeerCounters& peers = parts_.mailbox->counters(parts_.index);
   Tally tally;
+  tally.peers = &peers;
   CountReceived(batch, tally);
   parts_.encap->Run(table, batch, answers, now_ns, tally);
   for (Packet& p : batch) {
@@ -120,14 +101,18 @@ size_t Worker::SweepOut(const PeerTable& table, uint64_t now_ns) {
   }
   if (!answers.empty()) parts_.overlay->Send(answers);
   encap_counters.Publish(tally);
+  CountPeers(batch, peers, Direction::kEncap, now_ns);
   return received;
 }
 
-size_t Worker::SweepIn(const PeerTable& table, Port& underlay) {
+size_t Worker::SweepIn(const PeerTable& table, Port& underlay, uint64_t now_ns) {
   Batch batch(*parts_.pool);
   size_t received = underlay.Recv(batch);
   if (received == 0) return 0;
+  PeerCounters& peers = parts_.mailbox->counters(parts_.index);
   Tally tally;
+  tally.peers = &peers;
+  tally.peer_drops = PeerCount::kDecapDrops;
   CountReceived(batch, tally);
   parts_.decap->Run(table, batch, tally);
   if (!batch.empty()) {
@@ -135,6 +120,7 @@ size_t Worker::SweepIn(const PeerTable& table, Port& underlay) {
     CountSent(batch, tally);
   }
   decap_counters.Publish(tally);
+  CountPeers(batch, peers, Direction::kDecap, now_ns);
   return received;
 }
 

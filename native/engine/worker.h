@@ -54,7 +54,7 @@ class Worker {
   void Await();
   void HearKnock();
   size_t SweepOut(const PeerTable& table, uint64_t now_ns);
-  size_t SweepIn(const PeerTable& table, Port& underlay);
+  size_t SweepIn(const PeerTable& table, Port& underlay, uint64_t now_ns);
   bool HasSocketFor(const Packet& packet) const;
 
   Parts parts_;

@@ -33,8 +33,8 @@ class DecapPathFor final : public DecapPath {
  private:
   DropReason Unwrap(const PeerTable& table, Packet& packet, InnerPacket& inner) const;
   DropReason Accept(const PeerTable& table, Packet& packet, const InnerPacket& inner, uint32_t guess) const;
-  DropReason CheckSource(const PeerTable& table, const Packet& packet, const InnerPacket& inner,
-                         uint32_t guess) const;
+  DropReason CheckSource(const PeerTable& table, Packet& packet, const InnerPacket& inner,
+                         const Peer* peer) const;
 
   E encapsulation_;
   NodeIdentity node_;

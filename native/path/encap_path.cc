@@ -41,6 +41,7 @@ void EncapPathFor<E>::Run(const PeerTable& table, Batch& batch, Batch& answers, 
 
 template <typename E>
 DropReason EncapPathFor<E>::Parse(const PeerTable& table, Packet& packet, InnerPacket& inner) const {
+  packet.peer_number = kNoPeer;
   if (packet.drop != DropReason::kNone) return packet.drop;  // the port found fault with it
   if (!E::kCarriesIpv6 && packet.len > 0 && packet.data[0] >> 4 == 6) return DropReason::kFamily;
   DropReason reason = ParseInner(packet.data, packet.len, inner);
@@ -55,6 +56,7 @@ DropReason EncapPathFor<E>::Forward(const PeerTable& table, Packet& packet, cons
                                     uint32_t guess) const {
   const Peer* peer = table.Confirm(inner.family, inner.destination(), guess);
   if (peer == nullptr) return DropReason::kNoRoute;
+  packet.peer_number = peer->number;
   if (IsOwnTunnel(table, inner, node_.cluster_port)) return DropReason::kLoop;
   if (E::kDecrementsTtl && inner.ttl() <= 1) return DropReason::kTtlExceeded;
   // What goes on the wire: of a super-packet, one segment.

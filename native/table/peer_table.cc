@@ -12,14 +12,14 @@ IpPrefix Alone(const IpAddr& address) {
 
 void PeerTable::Set(const Peer& peer) {
   const Peer* old = peers_.Find(peer.subnet);
-  if (old != nullptr) RemoveEndpoint(old->endpoint.address);
-  if (peers_.Set(peer)) AddEndpoint(peer.endpoint.address);
+  if (old != nullptr) RemoveEndpoint(*old);
+  if (peers_.Set(peer)) AddEndpoint(peer);
 }
 
 bool PeerTable::Delete(const IpPrefix& subnet) {
   const Peer* old = peers_.Find(subnet);
   if (old == nullptr) return false;
-  RemoveEndpoint(old->endpoint.address);
+  RemoveEndpoint(*old);
   return peers_.Erase(subnet);
 }
 
@@ -29,18 +29,26 @@ void PeerTable::Clear() {
   generation = kept;
 }
 
-void PeerTable::AddEndpoint(const IpAddr& address) {
-  const auto* known = endpoints_.Find(Alone(address));
-  endpoints_.Set({Alone(address), known == nullptr ? 1 : known->rows + 1});
+void PeerTable::AddEndpoint(const Peer& peer) {
+  IpPrefix alone = Alone(peer.endpoint.address);
+  const auto* known = endpoints_.Find(alone);
+  KnownEndpoint now = known == nullptr ? KnownEndpoint{alone} : *known;
+  now.rows++;
+  if (now.number == kNoPeer) now.number = peer.number;
+  endpoints_.Set(now);
 }
 
-void PeerTable::RemoveEndpoint(const IpAddr& address) {
-  const auto* known = endpoints_.Find(Alone(address));
+void PeerTable::RemoveEndpoint(const Peer& peer) {
+  IpPrefix alone = Alone(peer.endpoint.address);
+  const auto* known = endpoints_.Find(alone);
   if (known == nullptr) return;
-  if (known->rows == 1) {
-    endpoints_.Erase(Alone(address));
+  KnownEndpoint now = *known;
+  now.rows--;
+  if (now.number == peer.number) now.number = kNoPeer;
+  if (now.rows == 0) {
+    endpoints_.Erase(alone);
   } else {
-    endpoints_.Set({Alone(address), known->rows - 1});
+    endpoints_.Set(now);
   }
 }
 

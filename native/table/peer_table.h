@@ -8,8 +8,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/address.h"
+#include "base/peer_counters.h"
 #include "table/prefix_table.h"
 
 namespace twill {
@@ -20,8 +22,9 @@ using Mac = std::array<uint8_t, 6>;
 inline constexpr size_t kCookedBytes = 22;
 
 struct alignas(64) Peer {
+  uint32_t header_len : 8 = 0;
+  uint32_t number : 24 = kNoPeer;  // under which its packets are counted (base/peer_counters.h)
   std::array<uint8_t, kCookedBytes> header{};
-  uint8_t header_len = 0;
   IpPrefix subnet;
   Endpoint endpoint;
 };
@@ -36,6 +39,10 @@ class PeerTable {
   // Returns whether there was such a row.
   bool Delete(const IpPrefix& subnet);
   void Clear();
+  // The row with exactly this subnet, or null.
+  const Peer* Find(const IpPrefix& subnet) const { return peers_.Find(subnet); }
+  // All rows, and places where none is: there the subnet's family is 0.
+  std::span<const Peer> places() const { return peers_.places(); }
 
   // By inner address; the three steps are those of PrefixTable.
   const Peer* Lookup(const IpAddr& inner) const { return peers_.Lookup(inner.family, inner.bytes.data()); }
@@ -45,23 +52,25 @@ class PeerTable {
     return peers_.Confirm(family, inner, guess);
   }
 
-  // Whether this is the endpoint address of some peer.
-  bool IsEndpoint(const IpAddr& outer) const {
-    return endpoints_.Lookup(outer.family, outer.bytes.data()) != nullptr;
+  // An address that `rows` peers have as endpoint.
+  struct KnownEndpoint {
+    IpPrefix subnet;  // the address alone
+    uint32_t rows = 0;
+    uint32_t number = kNoPeer;  // of one of these peers; none where that one went and others stayed
+  };
+  // Null: no peer has this endpoint address.
+  const KnownEndpoint* FindEndpoint(const IpAddr& outer) const {
+    return endpoints_.Lookup(outer.family, outer.bytes.data());
   }
+  bool IsEndpoint(const IpAddr& outer) const { return FindEndpoint(outer) != nullptr; }
 
   size_t size() const { return peers_.size(); }
   size_t bytes() const { return peers_.bytes() + endpoints_.bytes(); }
   uint64_t generation = 0;
 
  private:
-  // An address that `rows` peers have as endpoint.
-  struct KnownEndpoint {
-    IpPrefix subnet;  // the address alone
-    uint32_t rows = 0;
-  };
-  void AddEndpoint(const IpAddr& address);
-  void RemoveEndpoint(const IpAddr& address);
+  void AddEndpoint(const Peer& peer);
+  void RemoveEndpoint(const Peer& peer);
 
   uint64_t seed_;
   PrefixTable<Peer> peers_;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/address.h"
@@ -42,6 +43,9 @@ class PrefixTable {
 
   // The row with exactly this subnet.
   const Row* Find(const IpPrefix& subnet) const { return At(Place(subnet)); }
+
+  // In no order; where no row is, the subnet's family is 0.
+  std::span<const Row> places() const { return rows_; }
 
   // Returns whether there was such a row.
   bool Erase(const IpPrefix& subnet) {

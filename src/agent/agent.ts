@@ -16,9 +16,10 @@ import { LeaseSet } from '../lease/lease-set.js';
 import { netlink as kernelNetlink } from '../native/netlink.js';
 import { IpAddress } from '../net/ip.js';
 import type { Json } from '../net/json.js';
-import { ControlServer } from '../observe/control-socket.js';
+import { ControlServer, JsonRows } from '../observe/control-socket.js';
 import { HealthServer } from '../observe/health-server.js';
 import type { Logger } from '../observe/log.js';
+import { type DataplaneSample, Metrics, type MetricsSample } from '../observe/metrics.js';
 import type { Store } from '../store/store.js';
 import { type Clock, systemClock } from './clock.js';
 import { changedParts, clusterOf, networkList, networks, underlayFamilies } from './cluster.js';
@@ -26,11 +27,12 @@ import { DeviceKeeper } from './device-keeper.js';
 import { type HostNetlink, readHostNetwork } from './host.js';
 import { LeaseHolder } from './lease-holder.js';
 import type { WantedDevice } from './leftovers.js';
+import { dataplaneSample, SubnetTexts } from './metrics-sample.js';
 import { explainOpenFailure } from './open-failure.js';
 import { PeerTable } from './peers.js';
 import { Readiness } from './readiness.js';
 import type { ServiceManager } from './service-manager.js';
-import { peersJson, statusJson, subnetText } from './status.js';
+import { peerRows, statusJson, subnetText } from './status.js';
 import type { SubnetEnv } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
 import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
@@ -78,6 +80,7 @@ interface Running {
 export class Agent {
   readonly #running: Running;
   readonly #stopping: AbortController;
+  readonly #subnetTexts = new SubnetTexts();
   #netConfText: string;
   #closed: Promise<void> | undefined;
   #published: () => void = () => {};
@@ -113,7 +116,9 @@ export class Agent {
     try {
       // First of all: a probe shall find us alive however slow the store is.
       const health = options.healthz
-        ? await HealthServer.listen({ ...options.healthz, missing: () => readiness.missing, pages: {} })
+        ? await openHealth(options.healthz, readiness, () =>
+            metricsSample(agent?.dataplane() ?? null, readiness, clock),
+          )
         : null;
       undo.push(() => health?.close());
       // Before anything is changed: a second agent is refused here.
@@ -315,8 +320,18 @@ export class Agent {
     });
   }
 
-  peers(): Json {
-    return peersJson(this.#running.peers.entries);
+  peers(): JsonRows {
+    const { peers, plane } = this.#running;
+    return new JsonRows(peerRows(peers.entries, plane.peerStats()));
+  }
+
+  dataplane(): DataplaneSample {
+    const { holder, device, clock, ...running } = this.#running;
+    const { lease, renewsAtMs: leaseRenewsAtMs } = holder;
+    return dataplaneSample(
+      { ...running, lease, leaseRenewsAtMs, deviceTrouble: device.trouble, nowMs: clock.nowMs() },
+      this.#subnetTexts,
+    );
   }
 
   /** Throws ERR_TWILL_ADDRESS. */
@@ -331,6 +346,26 @@ function localAddresses(netConf: NetConf, { address, addressV6 }: Underlay) {
   const first = netConf.enableIpv4 ? address : addressV6;
   if (!first) throw new TwillError('ERR_TWILL_INTERNAL', 'an interface without an address was chosen');
   return { localAddress: first, ...(addressV6 && { localAddressV6: addressV6 }) };
+}
+
+async function openHealth(
+  place: { readonly ip: IpAddress; readonly port: number },
+  readiness: Readiness,
+  sample: () => MetricsSample,
+): Promise<HealthServer> {
+  const metrics = await Metrics.open(sample);
+  return HealthServer.listen({
+    ...{ ...place, missing: () => readiness.missing },
+    pages: { '/metrics': () => metrics.page() },
+  });
+}
+
+function metricsSample(dataplane: DataplaneSample | null, readiness: Readiness, clock: Clock): MetricsSample {
+  const conditions = Object.entries(readiness.conditions).map(([name, missing]) => [name, missing === null]);
+  return {
+    ...{ version: packageVersion(), nowMs: clock.nowMs(), isReady: readiness.isReady },
+    ...{ conditions: Object.fromEntries(conditions), dataplane },
+  };
 }
 
 function wantedDevice({ tunName }: RunOptions, netConf: NetConf, backend: Backend): WantedDevice {

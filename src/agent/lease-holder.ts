@@ -91,6 +91,11 @@ export class LeaseHolder {
     return this.#lease;
   }
 
+  /** null: never, for it has no end. */
+  get renewsAtMs(): number | null {
+    return this.#record.expiresAtMs === undefined ? null : this.#renewAtMs;
+  }
+
   /** A listing of the store: when our record is not in it as we left it, the keeper looks closer. */
   observe(snapshot: StoreSnapshot): void {
     if (snapshot.asOfMs !== undefined) return;

@@ -1,5 +1,6 @@
 /** The agent's state as JSON, for `twill status` and `twill peers`. Pure. */
 import type { Backend, BackendNode } from '../backend/backend.js';
+import type { PeerColumn, PeerStats } from '../dataplane/peer-stats.js';
 import type { DirectionStats, Plane } from '../dataplane/plane.js';
 import type { Lease, LeaseSubnets } from '../lease/lease.js';
 import type { Json } from '../net/json.js';
@@ -69,18 +70,27 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
   };
 }
 
-/** One row for each row of the peer table. */
-export function peersJson(entries: readonly PeerLease[]): Json[] {
-  return entries.flatMap(({ lease, peers }) =>
-    peers.map((peer) => ({
-      key: lease.key,
-      subnet: peer.subnet.toString(),
-      endpoint: { address: peer.endpoint.address.toString(), port: peer.endpoint.port },
-      mac: peer.mac?.toString() ?? null,
-      expiresAt: timeText(lease.expiresAtMs),
-      isReservation: lease.expiresAtMs === undefined,
-    })),
-  );
+/** One row for each row of the peer table, with what went to and came from it. */
+export function* peerRows(entries: readonly PeerLease[], stats: PeerStats): Generator<Json> {
+  const rowOf = new Map(stats.peers.map((peer, row) => [peer, row]));
+  for (const { lease, peers } of entries) {
+    for (const peer of peers) {
+      const row = rowOf.get(peer);
+      const count = (column: PeerColumn) => (row === undefined ? 0 : stats.get(row, column));
+      const idleSeconds = row === undefined ? Number.POSITIVE_INFINITY : count('idleSeconds');
+      yield {
+        key: lease.key,
+        subnet: peer.subnet.toString(),
+        endpoint: { address: peer.endpoint.address.toString(), port: peer.endpoint.port },
+        mac: peer.mac?.toString() ?? null,
+        expiresAt: timeText(lease.expiresAtMs),
+        isReservation: lease.expiresAtMs === undefined,
+        encap: { packets: count('encapPackets'), bytes: count('encapBytes'), drops: count('encapDrops') },
+        decap: { packets: count('decapPackets'), bytes: count('decapBytes'), drops: count('decapDrops') },
+        idleSeconds: Number.isFinite(idleSeconds) ? Math.round(idleSeconds * 10) / 10 : null,
+      };
+    }
+  }
 }
 
 /** Every packet received is either delivered or dropped under a name. */

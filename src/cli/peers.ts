@@ -2,7 +2,7 @@
 import type { Json } from '../net/json.js';
 import { type Command, exitCode } from './command.js';
 import { answer, controlFlags, field, items, parseQuery, usageText } from './control.js';
-import { printable, table } from './table.js';
+import { bytesText, durationText, printable, table } from './table.js';
 
 export const peersCommand: Command = {
   name: 'peers',
@@ -10,8 +10,8 @@ export const peersCommand: Command = {
   usage: usageText(
     'twill peers [flags]',
     [
-      'One line for each subnet: where packets for it go, and when its lease ends. Records that could not become',
-      'peers are named by "twill status".',
+      'One line for each subnet: where packets for it go, what went there and came back since it is a peer, when the',
+      'last packet came, and when its lease ends. Records that could not become peers are named by "twill status".',
     ],
     controlFlags,
   ),
@@ -21,14 +21,34 @@ export const peersCommand: Command = {
   },
 };
 
+const HEADER = ['SUBNET', 'ENDPOINT', 'MAC', 'SENT', 'RECEIVED', 'LAST HEARD', 'LEASE ENDS'];
+
 export function renderPeers(peers: Json): string[] {
   const rows = items(peers).map((peer) => [
     cell(field(peer, 'subnet')),
     endpointText(field(peer, 'endpoint')),
     cell(field(peer, 'mac')),
+    ...['encap', 'decap'].map((direction) => countText(field(peer, direction))),
+    idleText(field(peer, 'idleSeconds')),
     cell(field(peer, 'expiresAt'), field(peer, 'isReservation') === false ? 'unknown' : 'never'),
   ]);
-  return rows.length === 0 ? ['no peers'] : table(['SUBNET', 'ENDPOINT', 'MAC', 'EXPIRES'], rows);
+  return rows.length === 0 ? ['no peers'] : table(HEADER, rows);
+}
+
+/** `12 pkt 1.5 KiB`, and drops where there are any. */
+function countText(counts: Json | undefined): string {
+  if (counts === undefined) return '-';
+  const [packets = 0, bytes = 0, drops = 0] = ['packets', 'bytes', 'drops'].map((name) =>
+    Number(field(counts, name) ?? 0),
+  );
+  return `${packets} pkt ${bytesText(bytes)}${drops > 0 ? ` (${drops} dropped)` : ''}`;
+}
+
+function idleText(idleSeconds: Json | undefined): string {
+  if (idleSeconds === undefined) return '-';
+  if (idleSeconds === null) return 'never';
+  const seconds = Number(idleSeconds);
+  return seconds < 1 ? 'now' : `${durationText(seconds * 1000)} ago`;
 }
 
 /** `192.0.2.1:8472`, `[2001:db8::1]:8472`. */

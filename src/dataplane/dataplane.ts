@@ -9,6 +9,7 @@ import { Prefix } from '../net/prefix.js';
 import { BufferPool } from './buffer-pool.js';
 import { configureDevice, refuseNestedUnderlay, refuseRivalRoute } from './device.js';
 import { Engine, udpUnderlay } from './engine.js';
+import type { PeerStats } from './peer-stats.js';
 import type { PlaneStats, PlaneTrace } from './plane.js';
 import { UserPort } from './user-port.js';
 
@@ -155,6 +156,11 @@ export class Dataplane implements AsyncDisposable {
   /** `received = delivered + sum of drops` holds for each direction in every value returned. */
   stats(): PlaneStats {
     return this.#engine.stats();
+  }
+
+  /** What each peer of the table sent and got since it is there. */
+  peerStats(): PeerStats {
+    return this.#engine.peerStats();
   }
 
   /** What would happen to a packet to this address. */

@@ -7,6 +7,7 @@ import { IpAddress } from '../net/ip.js';
 import type { MacAddress } from '../net/mac.js';
 import type { Prefix } from '../net/prefix.js';
 import { packPeerChange, peersBySubnet } from './peer-ops.js';
+import { PeerStats } from './peer-stats.js';
 import type { PlaneStats, PlaneTrace } from './plane.js';
 import { hostPrefix, packPrefixes } from './prefixes.js';
 
@@ -47,6 +48,7 @@ export class Engine {
   readonly native: NativeEngine;
   readonly #innerMtuBytes: number;
   #peers: ReadonlyMap<string, Peer> = new Map();
+  #packedSubnets: Uint8Array | null = null;
   #generation = 0;
   #isClosed = false;
 
@@ -87,11 +89,21 @@ export class Engine {
     const ops = packPeerChange(this.#peers, after);
     if (ops.length > 0) this.#generation = guard(() => this.native.publish(ops));
     this.#peers = after;
+    this.#packedSubnets = null;
     return this.#generation;
   }
 
   stats(): PlaneStats {
     return guard(() => this.native.stats());
+  }
+
+  peerStats(): PeerStats {
+    const { peers } = this;
+    this.#packedSubnets ??= packPrefixes(peers.map(({ subnet }) => subnet));
+    const stats = new PeerStats(peers);
+    const subnets = this.#packedSubnets;
+    guard(() => this.native.peerCounts(subnets, stats.values));
+    return stats;
   }
 
   trace(destination: IpAddress): PlaneTrace {

@@ -4,6 +4,7 @@
  */
 import type { Peer } from '../backend/backend.js';
 import type { IpAddress } from '../net/ip.js';
+import type { PeerStats } from './peer-stats.js';
 
 /**
  * Packets of one direction since open. `received = delivered + sum of drops` holds in every value returned.
@@ -69,6 +70,11 @@ export interface Plane {
   /** Makes the peer table equal to `wanted` in one step (packets see it before or after, never half); the generation. */
   setPeers(wanted: readonly Peer[]): number;
   stats(): PlaneStats;
+  /**
+   * What each peer of the table sent and got since it is there. Read before `stats`, the sums over peers are never above
+   * the totals.
+   */
+  peerStats(): PeerStats;
   trace(destination: IpAddress): PlaneTrace;
   /**
    * Compares the device with what it should be and puts right what others have changed. A device that was set down stays

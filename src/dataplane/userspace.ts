@@ -24,6 +24,7 @@ import {
   refuseRivalRoute,
 } from './device.js';
 import { Engine, udpUnderlay } from './engine.js';
+import type { PeerStats } from './peer-stats.js';
 import type { DeviceState, Plane, PlaneStats, PlaneTrace } from './plane.js';
 import { addStats } from './stats.js';
 
@@ -66,6 +67,7 @@ export class UserspacePlane implements Plane {
   #wanted: readonly Peer[] = [];
   /** What the engines before this one did. */
   #past: PlaneStats | null = null;
+  #pastOfPeers = new Map<string, Float64Array>();
   #isClosed = false;
 
   private constructor(engine: Engine, options: UserspacePlaneOptions) {
@@ -91,6 +93,11 @@ export class UserspacePlane implements Plane {
 
   setPeers(wanted: readonly Peer[]): number {
     this.#wanted = wanted;
+    if (this.#pastOfPeers.size > 0) {
+      const subnets = new Set(wanted.map(({ subnet }) => subnet.toString()));
+      for (const subnet of this.#pastOfPeers.keys())
+        if (!subnets.has(subnet)) this.#pastOfPeers.delete(subnet);
+    }
     // Without a device the next engine will know them.
     if (!this.#engine.isClosed) this.#engine.setPeers(wanted);
     return this.stats().generation;
@@ -98,6 +105,10 @@ export class UserspacePlane implements Plane {
 
   stats(): PlaneStats {
     return addStats(this.#past, this.#engine.stats());
+  }
+
+  peerStats(): PeerStats {
+    return this.#engine.peerStats().add(this.#pastOfPeers);
   }
 
   trace(destination: IpAddress): PlaneTrace {
@@ -141,6 +152,7 @@ export class UserspacePlane implements Plane {
     this.#deviceName = this.#options.deviceName ?? this.#deviceName;
     const engine = openEngine(this.#options);
     this.#past = addStats(this.#past, this.#engine.stats());
+    this.#pastOfPeers = this.#engine.peerStats().add(this.#pastOfPeers).bySubnet();
     this.#engine = engine;
     this.#deviceName = engine.native.deviceName;
     engine.setPeers(this.#wanted);

@@ -106,6 +106,11 @@ export interface NativeEngine {
   /** Applies packed operations as one change set and returns the new generation. */
   publish(ops: Uint8Array): number;
   stats(): NativeStats;
+  /**
+   * Writes seven numbers for each packed prefix (as `ownSubnets`): packets, bytes and drops to it, the same from it, and
+   * the seconds since the last delivered packet from it (Infinity: none). Zeros for what is no peer.
+   */
+  peerCounts(subnets: Uint8Array, counts: Float64Array): void;
   trace(address: Uint8Array): NativeTrace;
   /** The pool's memory, for user ports: slots of equal size, a packet anywhere in its slot behind some headroom. */
   readonly buffers: { slab: ArrayBuffer; slotBytes: number; headroomBytes: number };

@@ -9,10 +9,18 @@ import { dirname } from 'node:path';
 import { TwillError, type TwillErrorCode } from '../errors.js';
 import type { Json } from '../net/json.js';
 
-export type ControlHandlers = { readonly [method: string]: (params: Json) => Json | Promise<Json> };
+export type ControlHandlers = {
+  readonly [method: string]: (params: Json) => Json | JsonRows | Promise<Json | JsonRows>;
+};
+
+/** A long array, made and sent piece by piece: the agent has other things to do in between. */
+export class JsonRows {
+  constructor(readonly rows: Iterable<Json>) {}
+}
 
 const LONGEST_REQUEST_CHARS = 64 * 1024;
 const IDLE_MS = 10_000;
+const ROWS_A_PIECE = 200;
 /** sun_path holds 108 bytes with its end. */
 const LONGEST_PATH_BYTES = 107;
 
@@ -116,7 +124,10 @@ function serve(socket: Socket, handlers: ControlHandlers): void {
     if (end < 0)
       return refuse('ERR_TWILL_CONTROL', `a request is at most ${LONGEST_REQUEST_CHARS} characters`);
     void handle(request.slice(0, end), handlers).then(
-      (result) => answer({ result }),
+      (result) => {
+        if (result instanceof JsonRows) void answerRows(socket, result.rows);
+        else answer({ result });
+      },
       (error) => {
         const known = error instanceof TwillError;
         refuse(known ? error.code : 'ERR_TWILL_INTERNAL', (error as Error).message);
@@ -125,7 +136,33 @@ function serve(socket: Socket, handlers: ControlHandlers): void {
   });
 }
 
-async function handle(line: string, handlers: ControlHandlers): Promise<Json> {
+/** As `answer`, but never for long at a time, and no faster than the asker reads. */
+async function answerRows(socket: Socket, rows: Iterable<Json>): Promise<void> {
+  let text = '{"result":[';
+  let count = 0;
+  for (const row of rows) {
+    text += count === 0 ? JSON.stringify(row) : `,${JSON.stringify(row)}`;
+    count += 1;
+    if (count % ROWS_A_PIECE !== 0) continue;
+    if (socket.destroyed) return;
+    if (!socket.write(text)) await drained(socket);
+    text = '';
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  socket.end(`${text}]}\n`);
+}
+
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      socket.off('drain', done).off('close', done);
+      resolve();
+    };
+    socket.on('drain', done).on('close', done);
+  });
+}
+
+async function handle(line: string, handlers: ControlHandlers): Promise<Json | JsonRows> {
   let request: { method?: unknown; params?: Json };
   try {
     request = JSON.parse(line) ?? {};

@@ -27,7 +27,7 @@ export const typeScriptLayers: { readonly [layer: string]: TypeScriptLayer } = {
   lease: { uses: [...values, 'config'], isPure: true },
   backend: { uses: leases, isPure: true },
   native: { uses: values },
-  observe: { uses: values, packages: ['pino'] },
+  observe: { uses: values, packages: ['pino', 'prom-client'] },
   store: { uses: [...leases, 'native'], packages: ['@grpc/grpc-js'] },
   dataplane: { uses: [...leases, 'backend', 'native'] },
   agent: { uses: [...leases, 'backend', 'dataplane', 'native', 'observe', 'store'] },

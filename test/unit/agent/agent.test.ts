@@ -122,6 +122,9 @@ describe('an agent over a directory store', () => {
         mac: '02:00:00:00:00:02',
         expiresAt: null,
         isReservation: true,
+        encap: { packets: 1, bytes: 100, drops: 0 },
+        decap: { packets: 2, bytes: 200, drops: 1 },
+        idleSeconds: 0,
       },
     ]);
     const trace = (await controlRequest(socket(), 'trace', { address: '10.5.240.9' })) as {

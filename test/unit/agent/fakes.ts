@@ -1,6 +1,7 @@
 /** A clock that moves only when told, a store in memory that lives by it, and a plane that remembers. */
 import type { Clock } from '../../../src/agent/clock.js';
 import type { Peer } from '../../../src/backend/backend.js';
+import { PeerStats } from '../../../src/dataplane/peer-stats.js';
 import type { DeviceState, Plane, PlaneStats, PlaneTrace } from '../../../src/dataplane/plane.js';
 import type { IpAddress } from '../../../src/net/ip.js';
 import type { Logger } from '../../../src/observe/log.js';
@@ -179,6 +180,16 @@ export class FakePlane implements Plane {
       offloads: { 'tun-tso': { wanted: true, active: true, refused: 0 } },
       checksum: 'scalar',
     };
+  }
+
+  /** Of the n-th peer: n + 1 packets out, twice that in, the last just now. */
+  peerStats(): PeerStats {
+    const stats = new PeerStats(this.wanted);
+    for (const row of this.wanted.keys()) {
+      const n = row + 1;
+      stats.row(row).set([n, n * 100, 0, n * 2, n * 200, 1, 0]);
+    }
+    return stats;
   }
 
   trace(destination: IpAddress): PlaneTrace {

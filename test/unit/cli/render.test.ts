@@ -84,17 +84,24 @@ describe('what people see', () => {
     const peer = {
       ...{ key: '10.5.2.0-24', subnet: '10.5.2.0/24', mac: '02:00:00:00:00:02', expiresAt: null },
       endpoint: { address: '192.0.2.2', port: 8472 },
+      encap: { packets: 12, bytes: 2048, drops: 0 },
+      decap: { packets: 0, bytes: 0, drops: 3 },
+      idleSeconds: 0.2,
     };
     const v6 = {
       ...peer,
       subnet: 'fd00:2::/64',
       mac: null,
       endpoint: { address: '2001:db8::2', port: 8472 },
+      idleSeconds: 61,
     };
-    assert.deepEqual(renderPeers([peer, v6]), [
-      'SUBNET       ENDPOINT            MAC                EXPIRES',
-      '10.5.2.0/24  192.0.2.2:8472      02:00:00:00:00:02  never',
-      'fd00:2::/64  [2001:db8::2]:8472  -                  never',
+    const { encap: _, decap: __, idleSeconds: ___, ...older } = peer;
+    assert.deepEqual(renderPeers([peer, v6, { ...peer, idleSeconds: null }, older]), [
+      'SUBNET       ENDPOINT            MAC                SENT            RECEIVED               LAST HEARD     LEASE ENDS',
+      '10.5.2.0/24  192.0.2.2:8472      02:00:00:00:00:02  12 pkt 2.0 KiB  0 pkt 0 B (3 dropped)  now            never',
+      'fd00:2::/64  [2001:db8::2]:8472  -                  12 pkt 2.0 KiB  0 pkt 0 B (3 dropped)  1 min 1 s ago  never',
+      '10.5.2.0/24  192.0.2.2:8472      02:00:00:00:00:02  12 pkt 2.0 KiB  0 pkt 0 B (3 dropped)  never          never',
+      '10.5.2.0/24  192.0.2.2:8472      02:00:00:00:00:02  -               -                      -              never',
     ]);
     assert.deepEqual(renderPeers([]), ['no peers']);
   });

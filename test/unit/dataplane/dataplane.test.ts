@@ -10,6 +10,7 @@ import {
   MacAddress,
   type PacketBuffer,
   type Peer,
+  type PeerColumn,
   Prefix,
 } from '../../../src/index.js';
 import { ipPacket } from '../../support/packets.js';
@@ -207,6 +208,46 @@ test('trace, peers and generation: what a packet would meet', async () => {
   assert.equal(a.trace('10.5.2.77').drop, 'no_route');
   assert.deepEqual(a.peers, []);
   await a.close();
+});
+
+test('peer by peer: what each sent and got adds up to what was delivered', async () => {
+  const a = await Dataplane.open(options(0, { workers: 0 }));
+  const others = Array.from({ length: 50 }, (_, n) => ({
+    ...peer(1, `192.0.2.${n + 2}`),
+    subnet: Prefix.parse(`10.5.${n + 2}.0/24`),
+  }));
+  a.setPeers(others);
+  const sent = new Map<string, number>();
+  for (let i = 0; i < 400; i++) {
+    const n = (i * i) % 53;
+    const subnet = `10.5.${n + 2}.0/24`;
+    a.overlay?.write(ipPacket({ source: '10.5.1.9', destination: `10.5.${n + 2}.9` }));
+    sent.set(subnet, (sent.get(subnet) ?? 0) + 1);
+    a.step();
+    for (const packet of a.underlay?.receive() ?? []) packet.release();
+  }
+  const stats = a.peerStats();
+  assert.deepEqual(stats.peers, others);
+  for (const [row, { subnet }] of others.entries()) {
+    assert.equal(stats.get(row, 'encapPackets'), sent.get(subnet.toString()) ?? 0, subnet.toString());
+    assert.equal(stats.get(row, 'idleSeconds'), Number.POSITIVE_INFINITY);
+  }
+  const sum = (column: PeerColumn) => others.reduce((total, _, row) => total + stats.get(row, column), 0);
+  const { delivered, deliveredBytes, drops } = a.stats().encap;
+  assert.ok(delivered > 0);
+  assert.deepEqual([sum('encapPackets'), sum('encapBytes')], [delivered, deliveredBytes]);
+  assert.equal(drops['no_route'], 400 - delivered, 'the others were for nobody');
+  // One that stays keeps its counts, one that comes anew starts from zero.
+  a.setPeers(others.slice(25));
+  a.setPeers(others);
+  const later = a.peerStats();
+  const rowOf = new Map(later.peers.map(({ subnet }, row) => [subnet.toString(), row]));
+  for (const [row, { subnet }] of others.entries()) {
+    const now = later.get(rowOf.get(subnet.toString()) ?? -1, 'encapPackets');
+    assert.equal(now, row < 25 ? 0 : stats.get(row, 'encapPackets'));
+  }
+  await a.close();
+  assert.equal(a.peerStats().peers.length, 50, 'closed, it answers still');
 });
 
 test('open and close 500 times: descriptors and threads are back at the start', {

@@ -6,7 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { TwillError } from '../../../src/errors.js';
-import { type ControlHandlers, ControlServer, controlRequest } from '../../../src/observe/control-socket.js';
+import {
+  type ControlHandlers,
+  ControlServer,
+  controlRequest,
+  JsonRows,
+} from '../../../src/observe/control-socket.js';
 
 async function folder(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'twill-control-'));
@@ -93,4 +98,38 @@ test('who asks where nobody answers is told so', async (t) => {
   const path = join(directory, 'slow');
   await served(t, path, { never: () => new Promise(() => {}) });
   await assert.rejects(controlRequest(path, 'never', null, 50), { message: /does not answer within 50 ms/ });
+});
+
+test('many rows come whole, in their order, while the agent goes on with other things', async (t) => {
+  const path = join(await folder(t), 'c.sock');
+  let turns = 0;
+  let isDone = false;
+  const turn = () => {
+    turns += 1;
+    if (!isDone) setImmediate(turn);
+  };
+  function* rows(count: number) {
+    for (let n = 0; n < count; n++) yield { n, text: 'x'.repeat(100) };
+  }
+  await served(t, path, {
+    rows: (count) => new JsonRows(rows(Number(count))),
+    ping: () => 'pong',
+  });
+  for (const count of [0, 1, 199, 200, 201]) {
+    const answer = (await controlRequest(path, 'rows', count)) as { n: number }[];
+    assert.deepEqual(
+      answer.map(({ n }) => n),
+      Array.from({ length: count }, (_, n) => n),
+    );
+  }
+  turn();
+  assert.equal(((await controlRequest(path, 'rows', 20_000)) as unknown[]).length, 20_000);
+  isDone = true;
+  assert.ok(turns >= 100, `the loop turned ${turns} times`);
+  // Who hangs up in the middle harms nobody.
+  const socket = connect(path);
+  socket.write('{"method":"rows","params":100000}\n');
+  await once(socket, 'data');
+  socket.destroy();
+  assert.equal(await controlRequest(path, 'ping'), 'pong');
 });
