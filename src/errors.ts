@@ -23,6 +23,8 @@ export type TwillErrorCode =
   | 'ERR_TWILL_CLOSED' // used after close
   | 'ERR_TWILL_POOL' // buffer pool misuse or exhaustion
   | 'ERR_TWILL_CONTROL' // the control socket cannot be used
+  | 'ERR_TWILL_CAPTURE' // a capture file is wrong, or an interface cannot be captured
+  | 'ERR_TWILL_PROBE' // a peer cannot be probed
   | 'ERR_TWILL_HEALTH' // the port for health checks cannot be used
   | 'ERR_TWILL_INTERNAL';
 

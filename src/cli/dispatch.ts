@@ -12,6 +12,8 @@ const commands: { readonly [name: string]: () => Promise<Command> } = {
   peers: async () => (await import('./peers.js')).peersCommand,
   top: async () => (await import('./top.js')).topCommand,
   trace: async () => (await import('./trace.js')).traceCommand,
+  capture: async () => (await import('./capture.js')).captureCommand,
+  probe: async () => (await import('./probe.js')).probeCommand,
 };
 
 /** Under its own name, or as what stands in for flannel's daemon. */
