@@ -7,29 +7,29 @@
  */
 
 import type { Backend, BackendNode } from '../backend/backend.js';
-import { type NetConf, parseNetConf } from '../config/net-conf.js';
+import { parseNetConf } from '../config/net-conf.js';
 import type { RunOptions } from '../config/run-options.js';
 import type { Plane } from '../dataplane/plane.js';
-import { UserspacePlane, type UserspacePlaneOptions } from '../dataplane/userspace.js';
+import type { UserspacePlaneOptions } from '../dataplane/userspace.js';
 import { TwillError } from '../errors.js';
 import { LeaseSet } from '../lease/lease-set.js';
 import { netlink as kernelNetlink } from '../native/netlink.js';
 import { IpAddress } from '../net/ip.js';
 import type { Json } from '../net/json.js';
 import { ControlServer, type ControlStream, JsonRows } from '../observe/control-socket.js';
-import { HealthServer } from '../observe/health-server.js';
+import type { HealthServer } from '../observe/health-server.js';
 import type { Logger } from '../observe/log.js';
-import { type DataplaneSample, Metrics, type MetricsSample } from '../observe/metrics.js';
+import type { DataplaneSample } from '../observe/metrics.js';
 import type { Store } from '../store/store.js';
 import { captureStream } from './capture.js';
 import { type Clock, systemClock } from './clock.js';
 import { changedParts, clusterOf, networkList, networks, underlayFamilies } from './cluster.js';
 import { DeviceKeeper } from './device-keeper.js';
+import { openHealth } from './health.js';
 import { type HostNetlink, readHostNetwork } from './host.js';
 import { LeaseHolder } from './lease-holder.js';
-import type { WantedDevice } from './leftovers.js';
 import { dataplaneSample, SubnetTexts } from './metrics-sample.js';
-import { explainOpenFailure } from './open-failure.js';
+import { explained, localAddresses, openPlane, unregistered, wantedDevice } from './open-plane.js';
 import { localTexts, peerJson } from './peer-choice.js';
 import { PeerTable } from './peers.js';
 import { Readiness } from './readiness.js';
@@ -39,6 +39,7 @@ import type { SubnetEnv } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
 import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
 import { traceJson } from './trace.js';
+import { TrafficWatch, trafficRequest } from './traffic.js';
 import { chooseUnderlay, type Underlay } from './underlay.js';
 import { untilServed } from './until-served.js';
 import { packageVersion } from './version.js';
@@ -83,6 +84,7 @@ export class Agent {
   readonly #running: Running;
   readonly #stopping: AbortController;
   readonly #subnetTexts = new SubnetTexts();
+  readonly #traffic: TrafficWatch;
   #netConfText: string;
   #closed: Promise<void> | undefined;
   #published: () => void = () => {};
@@ -97,6 +99,7 @@ export class Agent {
     this.#running = running;
     this.#stopping = stopping;
     this.#netConfText = running.netConfText;
+    this.#traffic = new TrafficWatch(running.plane);
     this.finished = this.#live();
     this.finished.catch(() => {});
   }
@@ -118,9 +121,7 @@ export class Agent {
     try {
       // First of all: a probe shall find us alive however slow the store is.
       const health = options.healthz
-        ? await openHealth(options.healthz, readiness, () =>
-            metricsSample(agent?.dataplane() ?? null, readiness, clock),
-          )
+        ? await openHealth(options.healthz, readiness, clock, () => agent?.dataplane() ?? null)
         : null;
       undo.push(() => health?.close());
       // Before anything is changed: a second agent is refused here.
@@ -130,6 +131,7 @@ export class Agent {
         trace: (params) => started().trace(addressParameter(params)),
         peer: (params) => started().peer(params),
         capture: (params) => started().capture(params),
+        traffic: (params) => started().traffic(params),
       });
       undo.push(() => control.close());
       parts.serviceManager?.status(`starting: ${store.description} is asked for the network configuration`);
@@ -318,6 +320,7 @@ export class Agent {
       readiness: readiness.conditions,
       version: packageVersion(),
       lease: holder.lease,
+      leaseRenewsAtMs: holder.renewsAtMs,
       deviceTrouble: device.trouble,
       storeDescription: parts.store.description,
       upMs: clock.nowMs() - startedAtMs,
@@ -327,6 +330,13 @@ export class Agent {
   peers(): JsonRows {
     const { peers, plane } = this.#running;
     return new JsonRows(peerRows(peers.entries, plane.peerStats()));
+  }
+
+  /** Throws ERR_TWILL_ARGUMENT. */
+  traffic(params: Json): Json {
+    const { plane, holder } = this.#running;
+    const node = { subnet: subnetText(holder.lease.subnets), device: plane.deviceName };
+    return { node, ...this.#traffic.look(trafficRequest(params)) };
   }
 
   dataplane(): DataplaneSample {
@@ -359,64 +369,11 @@ export class Agent {
   trace(address: string): Json {
     const { plane, peers, holder } = this.#running;
     const destination = IpAddress.parse(address);
-    return traceJson(destination, plane.trace(destination), peers.entries, holder.lease.subnets);
+    return traceJson({
+      ...{ destination, found: plane.trace(destination), stats: plane.peerStats() },
+      ...{ entries: peers.entries, quarantined: peers.quarantined, ownSubnets: holder.lease.subnets },
+    });
   }
-}
-
-function localAddresses(netConf: NetConf, { address, addressV6 }: Underlay) {
-  const first = netConf.enableIpv4 ? address : addressV6;
-  if (!first) throw new TwillError('ERR_TWILL_INTERNAL', 'an interface without an address was chosen');
-  return { localAddress: first, ...(addressV6 && { localAddressV6: addressV6 }) };
-}
-
-async function openHealth(
-  place: { readonly ip: IpAddress; readonly port: number },
-  readiness: Readiness,
-  sample: () => MetricsSample,
-): Promise<HealthServer> {
-  const metrics = await Metrics.open(sample);
-  return HealthServer.listen({
-    ...{ ...place, missing: () => readiness.missing },
-    pages: { '/metrics': () => metrics.page() },
-  });
-}
-
-function metricsSample(dataplane: DataplaneSample | null, readiness: Readiness, clock: Clock): MetricsSample {
-  const conditions = Object.entries(readiness.conditions).map(([name, missing]) => [name, missing === null]);
-  return {
-    ...{ version: packageVersion(), nowMs: clock.nowMs(), isReady: readiness.isReady },
-    ...{ conditions: Object.fromEntries(conditions), dataplane },
-  };
-}
-
-function wantedDevice({ tunName }: RunOptions, netConf: NetConf, backend: Backend): WantedDevice {
-  const { port, vni, deviceName } = backend;
-  const networks = networkList(netConf);
-  return { name: tunName ?? deviceName, port, networks, ...(vni !== undefined && { vni }) };
-}
-
-function openPlane(parts: AgentParts, netlink: HostNetlink, options: UserspacePlaneOptions): Plane {
-  try {
-    return (parts.openPlane ?? UserspacePlane.open)(options);
-  } catch (error) {
-    const deviceName = options.deviceName ?? options.backend.deviceName;
-    unregistered(explained(error, netlink, { port: options.backend.port, deviceName }), parts.logger);
-  }
-}
-
-function explained(
-  error: unknown,
-  netlink: HostNetlink,
-  wanted: { port: number; deviceName: string },
-): unknown {
-  return explainOpenFailure(error, wanted, netlink.links());
-}
-
-/** flannel's words for a start that got neither lease nor device. */
-function unregistered(error: unknown, logger: Logger): never {
-  const { code, message } = error as TwillError;
-  if (code !== 'ERR_TWILL_CLOSED') logger.error({ err: error }, `Error registering network: ${message}`);
-  throw error;
 }
 
 function leaseFault({ lease }: LeaseHolder, clock: Clock): string | null {

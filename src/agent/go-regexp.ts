@@ -23,7 +23,10 @@ export function goRegExp(text: string): RegExp {
       if (escaped === 'A') return '^';
       if (escaped === 'z') return '$';
       if (name !== undefined) return CLASSES[name] ?? whole;
-      return escaped === undefined ? '(?<' : whole;
+      if (escaped === undefined) return '(?<';
+      // Go lets every sign be escaped.
+      return /[!"#%&',:;<=>@`~ -]/.test(escaped) ? `\\x${escaped.charCodeAt(0).toString(16)}` : whole;
     });
-  return new RegExp(pattern, flags);
+  // `u`: an escape that JavaScript does not know is an error, not a letter.
+  return new RegExp(pattern, `${flags}u`);
 }

@@ -70,13 +70,14 @@ export class LeaseHolder {
 
   /** Throws ERR_TWILL_OUT_OF_SUBNETS, ERR_TWILL_STORE, or what the codec says. */
   static async acquire({ listing: first, ...terms }: LeaseTerms, signal: AbortSignal): Promise<LeaseHolder> {
+    let listing = first;
+    const attemptOnce = async (): Promise<Taken | null> => {
+      const snapshot = listing ?? (await terms.store.list(signal));
+      listing = undefined;
+      return acquireOnce(terms, snapshot, signal);
+    };
     for (let attempt = 1; attempt <= mostAttempts && !signal.aborted; attempt++) {
-      const listing = attempt === 1 ? first : undefined;
-      const taken = await untilServed(
-        async () => acquireOnce(terms, listing ?? (await terms.store.list(signal)), signal),
-        terms,
-        signal,
-      );
+      const taken = await untilServed(attemptOnce, terms, signal);
       if (taken) return new LeaseHolder(terms, taken.record, taken.isKnownOnly);
       terms.logger.debug({ attempt }, 'lost a race for a subnet, trying again');
       await terms.clock.sleep(terms.random() * Math.min(5 * attempt, 250), signal);

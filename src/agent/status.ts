@@ -12,6 +12,8 @@ export interface StatusParts {
   readonly underlay: Underlay;
   readonly node: BackendNode;
   readonly lease: Lease;
+  /** null: never, for it has no end. */
+  readonly leaseRenewsAtMs: number | null;
   readonly plane: Plane;
   readonly backend: Backend;
   /** Why the device carries nothing, if so. */
@@ -34,6 +36,7 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
       publicIpv6: node.publicIpv6?.toString() ?? null,
       subnet: subnetText(lease.subnets),
       leaseExpiresAt: timeText(lease.expiresAtMs),
+      leaseRenewsAt: timeText(parts.leaseRenewsAtMs ?? undefined),
       device: plane.deviceName,
       mtuBytes: plane.mtuBytes,
       deviceTrouble: parts.deviceTrouble,
@@ -75,9 +78,6 @@ export function* peerRows(entries: readonly PeerLease[], stats: PeerStats): Gene
   const rowOf = new Map(stats.peers.map((peer, row) => [peer, row]));
   for (const { lease, peers } of entries) {
     for (const peer of peers) {
-      const row = rowOf.get(peer);
-      const count = (column: PeerColumn) => (row === undefined ? 0 : stats.get(row, column));
-      const idleSeconds = row === undefined ? Number.POSITIVE_INFINITY : count('idleSeconds');
       yield {
         key: lease.key,
         subnet: peer.subnet.toString(),
@@ -85,12 +85,21 @@ export function* peerRows(entries: readonly PeerLease[], stats: PeerStats): Gene
         mac: peer.mac?.toString() ?? null,
         expiresAt: timeText(lease.expiresAtMs),
         isReservation: lease.expiresAtMs === undefined,
-        encap: { packets: count('encapPackets'), bytes: count('encapBytes'), drops: count('encapDrops') },
-        decap: { packets: count('decapPackets'), bytes: count('decapBytes'), drops: count('decapDrops') },
-        idleSeconds: Number.isFinite(idleSeconds) ? Math.round(idleSeconds * 10) / 10 : null,
+        ...countsJson(stats, rowOf.get(peer)),
       };
     }
   }
+}
+
+/** What went to and came from one peer; nothing where it is not in the table. */
+export function countsJson(stats: PeerStats, row: number | undefined): { [key: string]: Json } {
+  const count = (column: PeerColumn) => (row === undefined ? 0 : stats.get(row, column));
+  const idleSeconds = row === undefined ? Number.POSITIVE_INFINITY : count('idleSeconds');
+  return {
+    encap: { packets: count('encapPackets'), bytes: count('encapBytes'), drops: count('encapDrops') },
+    decap: { packets: count('decapPackets'), bytes: count('decapBytes'), drops: count('decapDrops') },
+    idleSeconds: Number.isFinite(idleSeconds) ? Math.round(idleSeconds * 10) / 10 : null,
+  };
 }
 
 /** Every packet received is either delivered or dropped under a name. */
@@ -107,6 +116,6 @@ function direction({ received, receivedBytes, delivered, deliveredBytes, drops }
 }
 
 /** null: never, or at a time that only the store knows. */
-function timeText(atMs: number | undefined): string | null {
+export function timeText(atMs: number | undefined): string | null {
   return atMs === undefined || !Number.isFinite(atMs) ? null : new Date(atMs).toISOString();
 }

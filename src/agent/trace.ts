@@ -1,20 +1,37 @@
 /** What would happen to a packet from this node to one address, for people and programs. Pure. */
+import type { Peer } from '../backend/backend.js';
+import type { PeerStats } from '../dataplane/peer-stats.js';
 import type { PlaneTrace } from '../dataplane/plane.js';
-import type { LeaseSubnets } from '../lease/lease.js';
+import { parseLeaseKey } from '../lease/codec.js';
+import type { Lease, LeaseSubnets } from '../lease/lease.js';
 import type { IpAddress } from '../net/ip.js';
 import type { Json } from '../net/json.js';
 import { MacAddress } from '../net/mac.js';
-import type { PeerLease } from './peers.js';
+import type { PeerLease, Quarantined } from './peers.js';
+import { countsJson, timeText } from './status.js';
 
-export function traceJson(
-  destination: IpAddress,
-  found: PlaneTrace,
-  entries: readonly PeerLease[],
-  ownSubnets: LeaseSubnets,
-): { [key: string]: Json } {
+const MOST_CULPRITS = 10;
+
+export interface TraceParts {
+  readonly destination: IpAddress;
+  /** What the packet path says. */
+  readonly found: PlaneTrace;
+  readonly entries: readonly PeerLease[];
+  readonly quarantined: readonly Quarantined[];
+  readonly stats: PeerStats;
+  readonly ownSubnets: LeaseSubnets;
+}
+
+export function traceJson(parts: TraceParts): { [key: string]: Json } {
+  const { destination, found, entries, ownSubnets } = parts;
   const isOurs = [ownSubnets.v4, ownSubnets.v6].some((subnet) => subnet?.contains(destination));
   const base = { address: destination.toString(), ownSubnet: isOurs, mtuBytes: found.mtuBytes };
-  if (found.drop !== null) return { ...base, drop: found.drop, peer: null, endpoint: null, header: [] };
+  if (found.drop !== null) {
+    // A record that is there and may not count is what most often stands behind it.
+    const culprits = parts.quarantined.filter(({ key }) => covers(key, destination));
+    const quarantined = culprits.slice(0, MOST_CULPRITS).map(({ key, reason }) => ({ key, reason }));
+    return { ...base, drop: found.drop, peer: null, endpoint: null, header: [], quarantined };
+  }
   const rows = entries.flatMap(({ lease, peers }) => peers.map((peer) => ({ lease, peer })));
   const row = rows
     .filter(({ peer }) => peer.subnet.contains(destination))
@@ -22,12 +39,29 @@ export function traceJson(
   return {
     ...base,
     drop: null,
-    peer: row
-      ? { key: row.lease.key, subnet: row.peer.subnet.toString(), mac: row.peer.mac?.toString() ?? null }
-      : null,
+    peer: row ? peerJson(row.lease, row.peer, parts.stats) : null,
     endpoint: { address: found.endpoint.address.toString(), port: found.endpoint.port },
     header: explainHeader(found.header),
   };
+}
+
+function peerJson(lease: Lease, peer: Peer, stats: PeerStats): Json {
+  const row = stats.peers.indexOf(peer);
+  return {
+    ...{ key: lease.key, subnet: peer.subnet.toString(), mac: peer.mac?.toString() ?? null },
+    ...{ expiresAt: timeText(lease.expiresAtMs), isReservation: lease.expiresAtMs === undefined },
+    ...countsJson(stats, row < 0 ? undefined : row),
+  };
+}
+
+/** Whether a record under this key would hold the address, were it a good one. */
+function covers(key: string, address: IpAddress): boolean {
+  try {
+    const { v4, v6 } = parseLeaseKey(key);
+    return [v4, v6].some((subnet) => subnet?.contains(address));
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -4,7 +4,8 @@ import type { Logger } from '../observe/log.js';
 import type { Clock } from './clock.js';
 
 const firstRetryMs = 100;
-const longestRetryMs = 5000;
+/** With a quarter more, two seconds: so soon after its return we go on. */
+const longestRetryMs = 1600;
 
 /**
  * The result of `act`, tried again while the store cannot serve or has no configuration yet. Says what is wrong once,

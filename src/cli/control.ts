@@ -1,5 +1,5 @@
 /** What the commands that ask a running agent have in common. */
-import { type FlagSpec, flagHelp, parseFlags } from '../config/flags.js';
+import { type FlagSpec, type FlagValue, flagHelp, parseFlags } from '../config/flags.js';
 import { DEFAULT_CONTROL_SOCKET } from '../config/run-options.js';
 import { TwillError } from '../errors.js';
 import type { Json } from '../net/json.js';
@@ -20,17 +20,24 @@ export interface Query {
   readonly socket: string;
   readonly isJson: boolean;
   readonly positional: readonly string[];
+  /** Of all flags. */
+  readonly values: { readonly [name: string]: FlagValue };
 }
 
 /** Throws ERR_TWILL_USAGE unless there are exactly as many positional arguments as names. */
-export function parseQuery(argv: readonly string[], io: CommandIo, names: readonly string[]): Query {
-  const { values, positional } = parseFlags(controlFlags, [...argv], io.env);
+export function parseQuery(
+  argv: readonly string[],
+  io: CommandIo,
+  names: readonly string[],
+  specs: readonly FlagSpec[] = controlFlags,
+): Query {
+  const { values, positional } = parseFlags(specs, [...argv], io.env);
   if (positional.length > names.length) {
     throw new TwillError('ERR_TWILL_USAGE', `unexpected argument: ${positional[names.length]}`);
   }
   const missing = names[positional.length];
   if (missing !== undefined) throw new TwillError('ERR_TWILL_USAGE', `missing argument: ${missing}`);
-  return { socket: String(values['control-socket']), isJson: values['json'] === true, positional };
+  return { socket: String(values['control-socket']), isJson: values['json'] === true, positional, values };
 }
 
 /** Asks, then prints either the JSON or the lines that `render` makes of it. */

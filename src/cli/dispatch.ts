@@ -10,6 +10,7 @@ const commands: { readonly [name: string]: () => Promise<Command> } = {
   bench: async () => (await import('./bench.js')).benchCommand,
   status: async () => (await import('./status.js')).statusCommand,
   peers: async () => (await import('./peers.js')).peersCommand,
+  top: async () => (await import('./top.js')).topCommand,
   trace: async () => (await import('./trace.js')).traceCommand,
   capture: async () => (await import('./capture.js')).captureCommand,
   probe: async () => (await import('./probe.js')).probeCommand,

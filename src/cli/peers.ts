@@ -36,7 +36,7 @@ export function renderPeers(peers: Json): string[] {
 }
 
 /** `12 pkt 1.5 KiB`, and drops where there are any. */
-function countText(counts: Json | undefined): string {
+export function countText(counts: Json | undefined): string {
   if (counts === undefined) return '-';
   const [packets = 0, bytes = 0, drops = 0] = ['packets', 'bytes', 'drops'].map((name) =>
     Number(field(counts, name) ?? 0),
@@ -44,7 +44,7 @@ function countText(counts: Json | undefined): string {
   return `${packets} pkt ${bytesText(bytes)}${drops > 0 ? ` (${drops} dropped)` : ''}`;
 }
 
-function idleText(idleSeconds: Json | undefined): string {
+export function idleText(idleSeconds: Json | undefined): string {
   if (idleSeconds === undefined) return '-';
   if (idleSeconds === null) return 'never';
   const seconds = Number(idleSeconds);

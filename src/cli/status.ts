@@ -22,6 +22,9 @@ export const statusCommand: Command = {
   },
 };
 
+/** More are for programs. */
+const MOST_QUARANTINED = 100;
+
 export function renderStatus(status: Json, nowMs: number): string[] {
   const text = (...path: string[]) => {
     const value = field(status, ...path);
@@ -38,8 +41,9 @@ export function renderStatus(status: Json, nowMs: number): string[] {
     ? `, VNI ${text('backend', 'vni')}, MAC ${text('backend', 'mac')}${macV6}`
     : '';
   const v6 = has('node', 'publicIpv6') ? ` ${text('node', 'publicIpv6')}` : '';
+  const renewal = untilText(field(status, 'node', 'leaseRenewsAt'), nowMs, ', renewed in ', '');
   const end = has('node', 'leaseExpiresAt')
-    ? `ends ${text('node', 'leaseExpiresAt')}`
+    ? `ends ${text('node', 'leaseExpiresAt')}${untilText(field(status, 'node', 'leaseExpiresAt'), nowMs, ' (in ', ')')}${renewal}`
     : 'never ends (reservation)';
   const uptime = durationText(Number(field(status, 'uptimeSeconds') ?? 0) * 1000);
   const lines = table(
@@ -62,9 +66,10 @@ export function renderStatus(status: Json, nowMs: number): string[] {
   const quarantined = items(field(status, 'quarantined'));
   if (quarantined.length > 0) {
     lines.push('', `quarantined: ${quarantined.length}`);
-    lines.push(
-      ...quarantined.map((entry) => `  ${shown(field(entry, 'key'))}: ${shown(field(entry, 'reason'))}`),
-    );
+    for (const entry of quarantined.slice(0, MOST_QUARANTINED))
+      lines.push(`  ${shown(field(entry, 'key'))}: ${shown(field(entry, 'reason'))}`);
+    const more = quarantined.length - MOST_QUARANTINED;
+    if (more > 0) lines.push(`  and ${more} more: --json names them all`);
   }
   return lines;
 }
@@ -107,6 +112,12 @@ function counterLines(status: Json): string[] {
   }
   const header = ['packets', 'received', '', 'delivered', '', 'dropped', 'all accounted for'];
   return [...table(header, rows), ...(drops.length > 0 ? ['', 'drops', ...table([], drops)] : [])];
+}
+
+/** `2 h 5 min` between the two texts; nothing for a time that is over, or none. */
+function untilText(at: Json | undefined, nowMs: number, before: string, after: string): string {
+  const leftMs = typeof at === 'string' ? Date.parse(at) - nowMs : 0;
+  return leftMs > 0 ? `${before}${durationText(leftMs)}${after}` : '';
 }
 
 function ago(text: string, nowMs: number): string {

@@ -4,7 +4,7 @@ import { IpAddress } from '../net/ip.js';
 import type { Json } from '../net/json.js';
 import { type Command, exitCode } from './command.js';
 import { answer, controlFlags, field, items, parseQuery, usageText } from './control.js';
-import { endpointText } from './peers.js';
+import { countText, endpointText, idleText } from './peers.js';
 import { printable, table } from './table.js';
 
 export const traceCommand: Command = {
@@ -36,12 +36,25 @@ export function renderTrace(trace: Json): string[] {
     rows.push(['dropped', text('drop')]);
     if (field(trace, 'ownSubnet') === true)
       rows.push(['because', "it lies in this node's own subnet, which the kernel reaches directly"]);
+    for (const record of items(field(trace, 'quarantined'))) {
+      const [key, reason] = ['key', 'reason'].map((name) => printable(String(field(record, name) ?? '-')));
+      rows.push(['because', `${key} is quarantined: ${reason}`]);
+    }
   } else {
     const mac = (field(trace, 'peer', 'mac') ?? null) === null ? '' : `, MAC ${text('peer', 'mac')}`;
     rows.push(
       ['peer', `${text('peer', 'subnet')}${mac}`],
       ['endpoint', `UDP ${endpointText(field(trace, 'endpoint'))}`],
     );
+    const peer = field(trace, 'peer') ?? null;
+    if (field(peer, 'encap') !== undefined) {
+      const never = field(peer, 'isReservation') === false ? 'end unknown' : 'never ends';
+      const ends = text('peer', 'expiresAt');
+      const [sent, received] = ['encap', 'decap'].map((direction) => countText(field(peer, direction)));
+      const heard = idleText(field(peer, 'idleSeconds'));
+      rows.push(['lease', ends === '-' ? never : `ends ${ends}`]);
+      rows.push(['so far', `sent ${sent}, received ${received}, last heard ${heard}`]);
+    }
   }
   rows.push(['MTU', text('mtuBytes')]);
   const header = items(field(trace, 'header'));

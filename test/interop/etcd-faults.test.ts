@@ -1,6 +1,6 @@
 /** What may happen to etcd, and what the store makes of it: no lease is lost, none stays that has gone, and it says what is wrong. */
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { EtcdStore } from '../../src/store/etcd/etcd-store.js';
@@ -171,6 +171,28 @@ test('10,000 updates of one key are few snapshots, the last of them true', { ski
   await until('the last update', async () => followed.value('10.5.1.0-24') === lease(10_000));
   t.diagnostic(`${followed.snapshots.length} snapshots of 10,000 updates in ${Math.round(tookMs)} ms`);
   assert.ok(followed.snapshots.length <= tookMs / 10 + 10);
+});
+
+test('thirty breaks leave no descriptor behind', { skip }, async (t) => {
+  const etcd = await startEtcd(t);
+  const relay = await Relay.open(t, etcd.member().clientUrl);
+  const followed = FollowedStore.over(t, etcd.options({ endpoints: [relay.url] }));
+  const open = async () => (await readdir('/proc/self/fd')).length;
+  const roundTrip = async (n: number) => {
+    await etcd.put('subnets/10.5.1.0-24', lease(n));
+    await until('the change', async () => followed.value('10.5.1.0-24') === lease(n));
+  };
+  await roundTrip(0);
+  const before = await open();
+  for (let n = 1; n <= 30; n++) {
+    relay.cut();
+    relay.heal();
+    await roundTrip(n);
+  }
+  await until('as many as before', async () => (await open()) <= before + 2);
+  assert.equal(followed.trouble, null);
+  // One at a time, and a new one for each break.
+  assert.ok(relay.connections >= 31 && relay.connections < 120, `${relay.connections} connections`);
 });
 
 test('no room left: said, read on, written again when there is', { skip }, async (t) => {

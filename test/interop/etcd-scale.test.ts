@@ -39,7 +39,7 @@ test('10,000 leases become peers', { skip }, async (t) => {
   const at = (pattern: RegExp) => times.find(([, msg]) => pattern.test(msg))?.[0] ?? Number.NaN;
   t.diagnostic(
     `${COUNT} peers ${Math.round(startMs)} ms after the start of the process; ` +
-      `${at(/^Subnets: 10000 added/) - at(/^Wrote subnet file/)} ms after subnet.env; ` +
+      `${at(/^Subnets: 10000 added/) - at(/^Device .* is up/)} ms after the device was up; ` +
       `RSS ${Math.round(Number(rss) / 1024)} MiB`,
   );
   assert.equal((await agent.status()).peers, COUNT);

@@ -63,6 +63,8 @@ for (const type of ['vxlan', 'udp'] as const) {
       { ...status.node, peers: 1, identity: { encap: true, decap: true } },
     );
     assert.ok(after.counters.decap.delivered > deliveredBefore, 'the counters go on');
+    const [peer] = (await a.peers()) as unknown as { decap: { packets: number } }[];
+    assert.ok((peer?.decap.packets ?? 0) > deliveredBefore, 'those of the peer too');
     const told = a.logged('warn').filter((message) => message.includes('made anew'));
     assert.deepEqual(told, [`device ${device}: it was gone, and has been made anew`]);
     assert.deepEqual(await placeOf(run), {

@@ -143,7 +143,7 @@ export class Etcd {
   }
 
   #command(endpoints: readonly string[], args: readonly string[]): [string, string[]] {
-    const argv = [`--endpoints=${endpoints.join(',')}`, '--dial-timeout=2s', '--command-timeout=5s'];
+    const argv = [`--endpoints=${endpoints.join(',')}`, '--dial-timeout=10s', '--command-timeout=30s'];
     const { caFile, clientCertFile, clientKeyFile } = this.certificates ?? {};
     if (caFile !== undefined) argv.push(`--cacert=${caFile}`);
     if (this.#setup.tls === 'client') argv.push(`--cert=${clientCertFile}`, `--key=${clientKeyFile}`);

@@ -10,7 +10,7 @@ import type { Draft } from './protobuf.js';
 import { AUTHENTICATE, type Rpc } from './rpc.js';
 
 const CALL_TIMEOUT_MS = 5000;
-/** Members are given more time the longer none of them answers. */
+/** Where there is a next member, the present one gets this time, and more the longer none of them answers. */
 const CONNECT_TIMEOUT_MS = 1000;
 const LONGEST_CONNECT_TIMEOUT_MS = 4000;
 
@@ -108,7 +108,9 @@ export class EtcdClient {
   /** Each member once. */
   async #connect(): Promise<Connection> {
     const { endpoints } = this.#options;
-    const timeoutMs = Math.min(CONNECT_TIMEOUT_MS * 2 ** this.#failedRounds, LONGEST_CONNECT_TIMEOUT_MS);
+    const wantedMs = CONNECT_TIMEOUT_MS * 2 ** this.#failedRounds;
+    const timeoutMs =
+      endpoints.length > 1 ? Math.min(wantedMs, LONGEST_CONNECT_TIMEOUT_MS) : LONGEST_CONNECT_TIMEOUT_MS;
     const reasons: string[] = [];
     for (let i = 0; i < endpoints.length && !this.#isClosed; i++, this.#next++) {
       const endpoint = endpoints[this.#next % endpoints.length] ?? '';

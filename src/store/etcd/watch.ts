@@ -13,9 +13,8 @@ import type { Mirror } from './mirror.js';
 import { RANGE, WATCH } from './rpc.js';
 
 const FIRST_RETRY_MS = 100;
-const LONGEST_RETRY_MS = 5000;
-/** A watch that lived so long was a success. */
-const SUCCESS_MS = 5000;
+/** With a quarter more, two seconds: so soon after its return we are up to date. */
+const LONGEST_RETRY_MS = 1600;
 const CREATED_WITHIN_MS = 5000;
 /** How often we make sure that nothing has escaped us. */
 const PROGRESS_EACH_MS = 10_000;
@@ -47,7 +46,6 @@ export async function followLeases(parts: WatchParts, signal: AbortSignal): Prom
   let hasRenewed = false;
   if (start) onChange(start);
   while (!signal.aborted) {
-    const sinceMs = performance.now();
     try {
       if (!mirror || !isCurrent) {
         const before: Mirror | null = mirror;
@@ -57,14 +55,15 @@ export async function followLeases(parts: WatchParts, signal: AbortSignal): Prom
         onChange(mirror);
         onTrouble(null);
       }
-      await follow(mirror, parts, signal);
+      await follow(mirror, parts, signal, () => {
+        failures = 0;
+      });
     } catch (error) {
       if (signal.aborted) return;
       // At once, before the new one expires too; but not for ever.
       const again: boolean = error instanceof TokenRenewed && !hasRenewed;
       hasRenewed = again;
       if (again) continue;
-      if (performance.now() - sinceMs > SUCCESS_MS) failures = 0;
       failures += 1;
       if (error instanceof HistoryLost) isCurrent = false;
       // That one member goes away is no trouble while another one serves at once.
@@ -75,7 +74,12 @@ export async function followLeases(parts: WatchParts, signal: AbortSignal): Prom
 }
 
 /** Ends by throwing. */
-async function follow(mirror: Mirror, parts: WatchParts, signal: AbortSignal): Promise<void> {
+async function follow(
+  mirror: Mirror,
+  parts: WatchParts,
+  signal: AbortSignal,
+  onBegun: () => void,
+): Promise<void> {
   const { client, keys, onChange, onTrouble } = parts;
   const { stream, connection } = await client.stream(WATCH, signal);
   const cancel = () => stream.cancel();
@@ -88,7 +92,10 @@ async function follow(mirror: Mirror, parts: WatchParts, signal: AbortSignal): P
     for await (const answer of stream as AsyncIterable<WatchResponse>) {
       if (answer.canceled) throw await canceled(answer, parts, signal);
       if (answer.header && !mirror.isOfSameHistory(answer.header)) throw new HistoryLost();
-      if (answer.created) clearTimeout(notCreated);
+      if (answer.created) {
+        clearTimeout(notCreated);
+        onBegun();
+      }
       if (mirror.apply(answer)) onChange(mirror);
       onTrouble(null);
     }

@@ -112,6 +112,9 @@ describe('an agent over a directory store', () => {
     assert.equal(status['node']?.['publicIp'], '192.0.2.1');
     assert.equal(status['backend']?.['type'], 'vxlan');
     assert.equal(status['peers'], 1);
+    const { leaseRenewsAt, leaseExpiresAt } = status['node'] ?? {};
+    // A day, renewed an hour before.
+    assert.equal(Date.parse(`${leaseExpiresAt}`) - Date.parse(`${leaseRenewsAt}`), 3_600_000);
     // The fake plane's decap counters do not add up, its encap counters do.
     assert.deepEqual(status['identity'], { encap: true, decap: false });
     assert.deepEqual(await controlRequest(socket(), 'peers'), [
@@ -127,6 +130,20 @@ describe('an agent over a directory store', () => {
         idleSeconds: 0,
       },
     ]);
+    await writeFile(record('10.5.241.0-24'), '{broken');
+    const culprits = async () =>
+      (
+        (await controlRequest(socket(), 'trace', { address: '10.5.241.9' })) as {
+          quarantined: { key: string }[];
+        }
+      ).quarantined.map(({ key }) => key);
+    await until('a trace names the record', async () => `${await culprits()}` === '10.5.241.0-24');
+    const look = { session: 'x', order: 'packets', limit: 1 };
+    const traffic = (await controlRequest(socket(), 'traffic', look)) as { rows: { subnet: string }[] };
+    assert.deepEqual(
+      traffic.rows.map(({ subnet }) => subnet),
+      ['10.5.240.0/24'],
+    );
     const trace = (await controlRequest(socket(), 'trace', { address: '10.5.240.9' })) as {
       [key: string]: Json;
     };

@@ -10,6 +10,7 @@ const cases: [string, string[], string[]][] = [
   ['^en[[:alpha:]][[:digit:]]+$', ['ens12', 'enp3'], ['en12', 'ens1a', 'end:']],
   ['^[^[:digit:]]+$', ['lo'], ['eth0']],
   ['(?P<kind>eth|ens)(?:[0-3])$', ['eth3'], ['eth4']],
+  ['^veth\\-[\\:\\-]\\d{2}$', ['veth-:07', 'veth--07'], ['vethx07']],
   ['\\[:digit:\\]', ['[:digit:]'], ['7']],
   ['\\\\A', ['\\A'], ['^']],
 ];
@@ -21,4 +22,7 @@ for (const [text, hits, misses] of cases) {
   });
 }
 
-test('what is no pattern is an error', () => assert.throws(() => goRegExp('('), SyntaxError));
+test('what is no pattern, or none that JavaScript knows, is an error', () => {
+  for (const text of ['(', '[z-a]', '\\Qeth0\\E', '\\pL', '(?U)a+'])
+    assert.throws(() => goRegExp(text), SyntaxError, text);
+});

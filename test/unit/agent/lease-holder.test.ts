@@ -155,6 +155,100 @@ describe('acquiring a lease', () => {
   });
 });
 
+describe('a store that does not serve', () => {
+  const unavailable = new TwillError('ERR_TWILL_STORE_UNAVAILABLE', 'cannot reach it');
+
+  test('is waited for at the start: said once, and when it is over', async () => {
+    const { begin, store, clock, lines } = world();
+    store.fault = unavailable;
+    const acquired = begin();
+    await clock.advance(30_000);
+    store.fault = null;
+    await clock.advance(2000);
+    assert.equal((await acquired).lease.key, '10.5.1.0-24');
+    const said = lines.filter((line) => line.includes('the store'));
+    assert.deepEqual(said, ['warn: waiting for the store: cannot reach it', 'info: the store serves now']);
+  });
+
+  test('any other fault ends the start', async () => {
+    const { acquire, store } = world();
+    store.fault = new TwillError('ERR_TWILL_STORE', 'no');
+    await assert.rejects(acquire(), store.fault);
+  });
+
+  test('what was known goes on, and is looked at afresh when the store answers', async () => {
+    const { begin, store, clock, stopping, lines } = world();
+    const known = store.put('10.5.9.0-24', leaseValue('192.0.2.1'), hourMs);
+    const listing = { records: [known], unreadable: [], asOfMs: clock.nowMs() };
+    store.fault = unavailable;
+    const holder = await begin({ listing });
+    assert.equal(holder.lease.key, '10.5.9.0-24');
+    assert.equal(store.writes, 0);
+    const kept = holder.keep(stopping.signal);
+    await clock.advance(30_000);
+    store.fault = null;
+    // The first listing of the watch wakes it, whatever its pause.
+    holder.observe(await store.list());
+    await settle();
+    assert.ok(!lines.at(-1)?.includes('cannot keep'), lines.at(-1));
+    await clock.advance(hourMs);
+    assert.ok(store.writes > 0);
+    assert.equal(store.records.get('10.5.9.0-24')?.value, leaseValue('192.0.2.1'));
+    stopping.abort();
+    await kept;
+  });
+
+  test('what was known and is another node’s by now is lost', async () => {
+    const { begin, store, clock, stopping } = world();
+    const known = store.put('10.5.9.0-24', leaseValue('192.0.2.1'), hourMs);
+    const holder = await begin({ listing: { records: [known], unreadable: [], asOfMs: clock.nowMs() } });
+    store.put('10.5.9.0-24', leaseValue('192.0.2.9'), hourMs);
+    await assert.rejects(holder.keep(stopping.signal), { code: 'ERR_TWILL_LEASE_LOST' });
+  });
+
+  test('without a lease of ours in what was known it is waited for', async () => {
+    const { begin, store, clock } = world();
+    const other = store.put('10.5.9.0-24', leaseValue('192.0.2.2'), hourMs);
+    store.fault = unavailable;
+    const acquired = begin({ listing: { records: [other], unreadable: [], asOfMs: clock.nowMs() } });
+    await clock.advance(10_000);
+    assert.equal(store.writes, 0);
+    store.fault = null;
+    await clock.advance(2000);
+    assert.equal((await acquired).lease.key, '10.5.1.0-24');
+  });
+});
+
+test('an end that only the store knows is renewed at once, so that we know it', async () => {
+  const { begin, store, stopping, clock } = world();
+  const own = store.put('10.5.9.0-24', leaseValue('192.0.2.1'), hourMs);
+  const holder = await begin();
+  const written = store.writes;
+  store.records.set(own.key, { ...own, revision: 'x', expiresAtMs: Number.POSITIVE_INFINITY });
+  const kept = holder.keep(stopping.signal);
+  holder.observe(await store.list());
+  await clock.advance(2000);
+  assert.equal(store.writes, written + 1);
+  assert.ok(Number.isFinite(holder.lease.expiresAtMs));
+  stopping.abort();
+  await kept;
+});
+
+test('a reservation that a hand has changed is mended at once, and stays one', async () => {
+  const { begin, store, stopping, clock } = world();
+  store.put('10.5.9.0-24', leaseValue('192.0.2.1'));
+  const holder = await begin();
+  const kept = holder.keep(stopping.signal);
+  store.put('10.5.9.0-24', '{"PublicIP":"192.0.2.1","BackendType":"x"}');
+  holder.observe(await store.list());
+  await clock.advance(1000);
+  const record = store.records.get('10.5.9.0-24');
+  assert.equal(record?.value, leaseValue('192.0.2.1'));
+  assert.equal(record?.expiresAtMs, undefined);
+  stopping.abort();
+  await kept;
+});
+
 describe('keeping a lease', () => {
   test('renewed one margin before its end, then again', async () => {
     const { keep, store, clock, stopping, lines } = world();

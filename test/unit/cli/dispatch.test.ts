@@ -18,7 +18,7 @@ describe('twill', () => {
   test('without arguments prints its help on stderr and exits 2', async () => {
     const { code, out, err } = await twill();
     assert.deepEqual([code, out], [2, '']);
-    for (const name of ['run', 'demo', 'bench', 'status', 'peers', 'trace', 'capture', 'probe'])
+    for (const name of ['run', 'demo', 'bench', 'status', 'peers', 'top', 'trace', 'capture', 'probe'])
       assert.match(err, new RegExp(`^  ${name} `, 'm'));
   });
 
@@ -52,7 +52,7 @@ describe('twill', () => {
     assert.deepEqual([unknown.code, unknown.out], [2, '']);
     assert.match(
       unknown.err,
-      /^twill: unknown command fly: the commands are run, demo, bench, status, peers, trace, capture, probe$/m,
+      /^twill: unknown command fly: the commands are run, demo, bench, status, peers, top, trace, capture, probe$/m,
     );
     assert.match((await twill('--fly')).err, /unknown flag --fly/);
     const flag = await twill('status', '--jsn');

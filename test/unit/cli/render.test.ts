@@ -13,7 +13,12 @@ const status = {
   version: '0.1.0',
   node: {
     ...{ interface: 'eth0', publicIp: '192.0.2.1', publicIpv6: null, subnet: '10.5.1.0/24' },
-    ...{ leaseExpiresAt: '2030-01-02T00:00:00.000Z', device: 'flannel.1', mtuBytes: 1450 },
+    ...{
+      leaseExpiresAt: '2030-01-02T00:00:00.000Z',
+      leaseRenewsAt: '2030-01-01T23:00:00.000Z',
+      device: 'flannel.1',
+      mtuBytes: 1450,
+    },
   },
   backend: { type: 'vxlan', port: 8472, vni: 1, mac: '02:00:00:00:00:01' },
   store: {
@@ -47,7 +52,7 @@ describe('what people see', () => {
       'version  0.1.0, up 1 h 1 min',
       'ready    yes',
       'node     192.0.2.1 on eth0',
-      'lease    10.5.1.0/24, ends 2030-01-02T00:00:00.000Z',
+      'lease    10.5.1.0/24, ends 2030-01-02T00:00:00.000Z (in 23 h 59 min), renewed in 22 h 59 min',
       'device   flannel.1, MTU 1450',
       'backend  vxlan, port 8472, VNI 1, MAC 02:00:00:00:00:01',
       'store    directory /var/lib/twill: well, last read 3 s ago',
@@ -77,6 +82,16 @@ describe('what people see', () => {
     const reserved = { ...status, node: { ...status.node, leaseExpiresAt: null } };
     assert.ok(renderStatus(reserved, 0).includes('lease    10.5.1.0/24, never ends (reservation)'));
     assert.doesNotThrow(() => renderStatus({}, 0));
+    const late = renderStatus(status, Date.parse('2030-01-03T00:00:00.000Z'));
+    assert.ok(
+      late.includes('lease    10.5.1.0/24, ends 2030-01-02T00:00:00.000Z'),
+      'what is over is not ahead',
+    );
+    const records = Array.from({ length: 130 }, (_, n) => ({ key: `10.5.${n}.0-24`, reason: 'why' }));
+    assert.equal(
+      renderStatus({ ...status, quarantined: records }, 0).at(-1),
+      '  and 30 more: --json names them all',
+    );
     assert.doesNotThrow(() => renderStatus(null, 0));
   });
 
@@ -125,6 +140,15 @@ describe('what people see', () => {
       '  121122334455  inner source MAC 12:11:22:33:44:55',
       '  0800          EtherType IPv4',
     ]);
+    const counted = {
+      ...{ ...trace.peer, expiresAt: '2030-01-02T00:00:00.000Z', isReservation: false, idleSeconds: 3 },
+      encap: { packets: 1, bytes: 84, drops: 0 },
+      decap: { packets: 0, bytes: 0, drops: 2 },
+    };
+    assert.deepEqual(renderTrace({ ...trace, peer: counted }).slice(3, 5), [
+      'lease     ends 2030-01-02T00:00:00.000Z',
+      'so far    sent 1 pkt 84 B, received 0 pkt 0 B (2 dropped), last heard 3 s ago',
+    ]);
     assert.ok(
       renderTrace({ ...trace, header: [] }).includes('header    none: the packet itself is the UDP payload'),
     );
@@ -140,5 +164,11 @@ describe('what people see', () => {
       'address  10.5.1.9',
       'dropped  no_route',
     ]);
+    const quarantined = [{ key: '10.5.1.0-24', reason: 'not JSON\u001b[31m' }];
+    assert.ok(
+      renderTrace({ ...drop, ownSubnet: false, header: [], quarantined }).includes(
+        'because  10.5.1.0-24 is quarantined: not JSON?[31m',
+      ),
+    );
   });
 });

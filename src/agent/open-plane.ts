@@ -1,0 +1,53 @@
+/** From what the agent knows to an open plane, or to words that name what stands in its way. */
+import type { Backend } from '../backend/backend.js';
+import type { NetConf } from '../config/net-conf.js';
+import type { RunOptions } from '../config/run-options.js';
+import type { Plane } from '../dataplane/plane.js';
+import { UserspacePlane, type UserspacePlaneOptions } from '../dataplane/userspace.js';
+import { TwillError } from '../errors.js';
+import type { Logger } from '../observe/log.js';
+import { networkList } from './cluster.js';
+import type { HostNetlink } from './host.js';
+import type { WantedDevice } from './leftovers.js';
+import { explainOpenFailure } from './open-failure.js';
+import type { Underlay } from './underlay.js';
+
+export function localAddresses(netConf: NetConf, { address, addressV6 }: Underlay) {
+  const first = netConf.enableIpv4 ? address : addressV6;
+  if (!first) throw new TwillError('ERR_TWILL_INTERNAL', 'an interface without an address was chosen');
+  return { localAddress: first, ...(addressV6 && { localAddressV6: addressV6 }) };
+}
+
+export function wantedDevice({ tunName }: RunOptions, netConf: NetConf, backend: Backend): WantedDevice {
+  const { port, vni, deviceName } = backend;
+  const networks = networkList(netConf);
+  return { name: tunName ?? deviceName, port, networks, ...(vni !== undefined && { vni }) };
+}
+
+export function openPlane(
+  parts: { readonly openPlane?: (options: UserspacePlaneOptions) => Plane; readonly logger: Logger },
+  netlink: HostNetlink,
+  options: UserspacePlaneOptions,
+): Plane {
+  try {
+    return (parts.openPlane ?? UserspacePlane.open)(options);
+  } catch (error) {
+    const deviceName = options.deviceName ?? options.backend.deviceName;
+    unregistered(explained(error, netlink, { port: options.backend.port, deviceName }), parts.logger);
+  }
+}
+
+export function explained(
+  error: unknown,
+  netlink: HostNetlink,
+  wanted: { port: number; deviceName: string },
+): unknown {
+  return explainOpenFailure(error, wanted, netlink.links());
+}
+
+/** flannel's words for a start that got neither lease nor device. */
+export function unregistered(error: unknown, logger: Logger): never {
+  const { code, message } = error as TwillError;
+  if (code !== 'ERR_TWILL_CLOSED') logger.error({ err: error }, `Error registering network: ${message}`);
+  throw error;
+}
