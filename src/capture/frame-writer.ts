@@ -9,6 +9,9 @@ import { pcapngHeader, pcapngPacket, pcapngStatistics } from '../pcap/pcapng-wri
 
 type About = { readonly name: string; readonly description: string; readonly snapBytes: number };
 
+/** Before they are written together. */
+const MOST_WAITING_BYTES = 256 * 1024;
+
 export class FrameWriter {
   readonly #path: string;
   readonly #out: Writable;
@@ -17,6 +20,9 @@ export class FrameWriter {
   #written = 0;
   #lastNs = 0n;
   #failure: Error | null = null;
+  #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
+  #soon: NodeJS.Immediate | undefined;
 
   private constructor(path: string, out: Writable, about: About) {
     this.#path = path;
@@ -50,12 +56,16 @@ export class FrameWriter {
       );
     this.#written += 1;
     this.#lastNs = frame.timeNs;
-    await this.#put(pcapngPacket(frame));
+    this.#put(pcapngPacket(frame));
+    if (this.#waitingBytes >= MOST_WAITING_BYTES) await this.#flush();
+    // What comes alone goes out alone: somebody may be watching.
+    else this.#soon ??= setImmediate(() => void this.#flush().catch(() => {}));
   }
 
   async close(lost: number): Promise<void> {
     if (this.#linkType === null) this.#begin(LINK_TYPE.raw);
-    await this.#put(pcapngStatistics(this.#lastNs, this.#written + lost, lost));
+    this.#put(pcapngStatistics(this.#lastNs, this.#written + lost, lost));
+    await this.#flush();
     if (this.#out === process.stdout) return;
     this.#out.end();
     if (!this.#failure) await once(this.#out, 'close');
@@ -64,12 +74,24 @@ export class FrameWriter {
 
   #begin(linkType: number): void {
     this.#linkType = linkType;
-    this.#out.write(pcapngHeader('twill', { ...this.#about, linkType }));
+    this.#put(pcapngHeader('twill', { ...this.#about, linkType }));
   }
 
-  async #put(bytes: Uint8Array): Promise<void> {
+  #put(bytes: Uint8Array): void {
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+  }
+
+  async #flush(): Promise<void> {
+    clearImmediate(this.#soon);
+    this.#soon = undefined;
+    const bytes = Buffer.concat(this.#waiting);
+    this.#waiting = [];
+    this.#waitingBytes = 0;
     this.#check();
-    if (!this.#out.write(bytes)) await Promise.race([once(this.#out, 'drain'), once(this.#out, 'close')]);
+    await new Promise<void>((resolve) => {
+      this.#out.write(bytes, () => resolve());
+    });
     this.#check();
   }
 

@@ -147,10 +147,14 @@ async function capture(argv: readonly string[], io: CommandIo): Promise<number> 
     const tunnelPorts = [...ports, ...source.ports];
     if (wanted.writePath !== '') writer = await FrameWriter.open(wanted.writePath, source);
     for await (const frame of source.frames) {
-      const passed = decodePassed(frame, tunnelPorts);
-      if (!source.isFiltered && !accepts(filter, passed)) continue;
-      if (writer) await writer.write(frame);
-      else io.stdout(lineOf(passed, wanted));
+      // What the agent has chosen goes into a file unread.
+      if (writer && source.isFiltered) await writer.write(frame);
+      else {
+        const passed = decodePassed(frame, tunnelPorts);
+        if (!source.isFiltered && !accepts(filter, passed)) continue;
+        if (writer) await writer.write(frame);
+        else io.stdout(lineOf(passed, wanted));
+      }
       seen += 1;
       if (seen === wanted.count) break;
     }

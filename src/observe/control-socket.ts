@@ -123,7 +123,7 @@ export async function controlRequest(
 }
 
 /** How long the other side may take to come to an end. */
-const ENDING_MS = 2000;
+const ENDING_MS = 10_000;
 
 /**
  * As `controlRequest`, for an answer that goes on: what comes behind its first line. The signal asks for its end: what is on

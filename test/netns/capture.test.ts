@@ -300,6 +300,18 @@ test('vxlan: lines, filters, drops; the file as tshark and tcpdump read it', {
     await pingsUntil(a, theirs, () => next.process.exitCode !== null);
   });
 
+  await t.test('a device that is lost and made anew is captured on', async () => {
+    const capture = new Capture(a);
+    await pingsUntil(a, theirs, () => capture.lines.length > 0);
+    const { device } = (await a.status()).node;
+    await a.namespace.ip('link', 'delete', device);
+    await until('the overlay works again', () => pings(a.namespace, theirs, '-W', '0.3'));
+    const before = capture.lines.length;
+    await pingsUntil(a, theirs, () => capture.lines.length > before);
+    assert.equal(await capture.stop(), 0);
+    assert.equal(capture.stderr, '');
+  });
+
   await t.test('the agent ends: the capture says so', async () => {
     const capture = new Capture(a);
     await pingsUntil(a, theirs, () => capture.lines.length > 0);
@@ -347,10 +359,7 @@ test('an interface, by cap: what is on the wire agrees with what the plane shows
   const device = (await a.status()).node.device;
   const tun = new Capture(a, `--interface=${device}`, '--filter=icmp', '--count=1');
   await pingsUntil(a, theirs, () => tun.process.exitCode !== null);
-  assert.match(
-    tun.stdout,
-    new RegExp(`^[\\d:.]+ [\\d.]+ > ${theirs} icmp echo request id \\d+ seq 1 len 64\n`),
-  );
+  assert.match(tun.stdout, /^[\d:.]+ [\d.]+ > [\d.]+ icmp echo (request|reply) id \d+ seq 1 len 64\n/);
 
   const file = join(a.directory, 'wire.pcapng');
   const written = new Capture(a, '--interface=eth0', '--peer=192.0.2.2', '-w', file, '--count=2');

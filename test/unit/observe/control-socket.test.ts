@@ -9,7 +9,9 @@ import { TwillError } from '../../../src/errors.js';
 import {
   type ControlHandlers,
   ControlServer,
+  ControlStream,
   controlRequest,
+  controlStream,
   JsonRows,
 } from '../../../src/observe/control-socket.js';
 
@@ -132,4 +134,52 @@ test('many rows come whole, in their order, while the agent goes on with other t
   await once(socket, 'data');
   socket.destroy();
   assert.equal(await controlRequest(path, 'ping'), 'pong');
+});
+
+test('an answer that goes on: until its sender, its reader or the signal ends it', async (t) => {
+  const path = join(await folder(t), 'c.sock');
+  let ends = 0;
+  await served(t, path, {
+    three: () => new ControlStream({ about: 3 }, async (socket) => void socket.write('abc')),
+    endless: () =>
+      new ControlStream('go', async (socket, signal) => {
+        while (!signal.aborted) {
+          socket.write('x'.repeat(1000));
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+        socket.write('last words');
+        ends += 1;
+      }),
+    broken: () =>
+      new ControlStream('go', async () => {
+        throw new Error('no more');
+      }),
+    refused: () => {
+      throw new TwillError('ERR_TWILL_ARGUMENT', 'not that');
+    },
+  });
+  const read = async (method: string, signal = new AbortController().signal) => {
+    const { result, chunks } = await controlStream(path, method, null, signal);
+    let text = '';
+    for await (const chunk of chunks) text += chunk;
+    return { result, text };
+  };
+  assert.deepEqual(await read('three'), { result: { about: 3 }, text: 'abc' });
+  assert.deepEqual(await read('broken'), { result: 'go', text: '' });
+  await assert.rejects(read('refused'), { code: 'ERR_TWILL_ARGUMENT', message: 'not that' });
+  await assert.rejects(controlStream(`${path}-not`, 'three', null, new AbortController().signal), {
+    code: 'ERR_TWILL_CONTROL',
+    message: /no agent listens on/,
+  });
+
+  const ending = new AbortController();
+  setTimeout(() => ending.abort(), 50);
+  assert.match(
+    (await read('endless', ending.signal)).text,
+    /^x+last words$/,
+    'what is on its way still arrives',
+  );
+  const { chunks } = await controlStream(path, 'endless', null, new AbortController().signal);
+  for await (const _ of chunks) break;
+  while (ends < 2) await new Promise((resolve) => setTimeout(resolve, 1));
 });
