@@ -12,6 +12,7 @@ export type TwillErrorCode =
   | 'ERR_TWILL_STORE_EMPTY' // the store has no network configuration yet
   | 'ERR_TWILL_OUT_OF_SUBNETS' // no free subnet is left
   | 'ERR_TWILL_LEASE_LOST' // somebody else holds our subnet
+  | 'ERR_TWILL_SUPPLANTED' // a flannel on this host has taken our device's place
   | 'ERR_TWILL_INTERFACE' // no usable underlay interface
   | 'ERR_TWILL_DEVICE' // the TUN device cannot be made or used
   | 'ERR_TWILL_SOCKET' // a UDP socket cannot be opened or bound
@@ -22,6 +23,8 @@ export type TwillErrorCode =
   | 'ERR_TWILL_CLOSED' // used after close
   | 'ERR_TWILL_POOL' // buffer pool misuse or exhaustion
   | 'ERR_TWILL_CONTROL' // the control socket cannot be used
+  | 'ERR_TWILL_CAPTURE' // a capture file is wrong, or an interface cannot be captured
+  | 'ERR_TWILL_PROBE' // a peer cannot be probed
   | 'ERR_TWILL_HEALTH' // the port for health checks cannot be used
   | 'ERR_TWILL_INTERNAL';
 

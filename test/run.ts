@@ -29,6 +29,10 @@ function installPackages(): void {
     'doctest-dev': ['/usr/include/doctest/doctest.h'],
     ethtool: ['/usr/sbin/ethtool', '/sbin/ethtool'],
     tcpdump: ['/usr/bin/tcpdump', '/usr/sbin/tcpdump'],
+    tshark: ['/usr/bin/tshark'],
+    nftables: ['/usr/sbin/nft', '/sbin/nft'],
+    // For the npm package cap.
+    'libpcap-dev': ['/usr/include/pcap.h'],
     'iputils-ping': ['/usr/bin/ping', '/bin/ping'],
     iproute2: ['/usr/sbin/ip', '/sbin/ip'],
     'etcd-server': ['/usr/bin/etcd'],
@@ -53,6 +57,13 @@ function installPackages(): void {
   run('apt-get', ['install', '-qq', '--no-install-recommends', ...names], {
     DEBIAN_FRONTEND: 'noninteractive',
   });
+}
+
+/** Packages that `npm ci` leaves out where they cannot be built: what they need is there only now. */
+function buildOptionalPackages(): void {
+  const built = ['cap/build/Release/cap.node', 'raw-socket/build/Release/raw.node'];
+  if (built.every((path) => existsSync(join(root, 'node_modules', path)))) return;
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund']);
 }
 
 /** Compiled tests whose source is still there, those that load the machine last. */
@@ -106,6 +117,7 @@ function sanitizedEnvironment(): Record<string, string> {
 }
 
 installPackages();
+buildOptionalPackages();
 if (sanitize) {
   build('--bench', '--sanitize');
   runProgram('Debug', 'twill_native_tests');

@@ -9,6 +9,7 @@
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("openEngine", Napi::Function::New<twill::OpenEngine>(env, "openEngine"));
+  exports.Set("dropReasons", twill::DropReasonNames(env));
   exports.Set("tryLockFile", Napi::Function::New<twill::TryLockFile>(env, "tryLockFile"));
   exports.Set("sendToUnixSocket", Napi::Function::New<twill::SendToUnixSocket>(env, "sendToUnixSocket"));
   exports.Set("netlink", twill::NetlinkObject(env));

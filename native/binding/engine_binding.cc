@@ -138,6 +138,20 @@ Napi::Object DirectionOf(Napi::Env env, const Tally& tally, char direction) {
   return out;
 }
 
+// Numbers of drop reasons by name; "none": delivered. False where a name is unknown.
+bool DropMaskOf(const Napi::Array& names, uint64_t& mask) {
+  mask = 0;
+  for (uint32_t i = 0; i < names.Length(); i++) {
+    Napi::Value value = names.Get(i);
+    std::string name = value.IsString() ? value.As<Napi::String>().Utf8Value() : "";
+    size_t reason = 0;
+    while (reason < kDropReasons && name != DropReasonName(static_cast<DropReason>(reason))) reason++;
+    if (reason == kDropReasons && name != "none") return false;
+    mask |= uint64_t{1} << reason;
+  }
+  return true;
+}
+
 class EngineObject final : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function Class(Napi::Env env) {
@@ -152,7 +166,9 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
          InstanceAccessor<&EngineObject::Buffers>("buffers"), InstanceMethod<&EngineObject::Take>("take"),
          InstanceMethod<&EngineObject::Give>("give"), InstanceMethod<&EngineObject::Pull>("pull"),
          InstanceMethod<&EngineObject::Push>("push"), InstanceMethod<&EngineObject::Listen>("listen"),
-         InstanceMethod<&EngineObject::Close>("close")});
+         InstanceMethod<&EngineObject::OpenTap>("openTap"), InstanceMethod<&EngineObject::ReadTap>("readTap"),
+         InstanceMethod<&EngineObject::CountTap>("countTap"),
+         InstanceMethod<&EngineObject::CloseTap>("closeTap"), InstanceMethod<&EngineObject::Close>("close")});
   }
   explicit EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineObject>(info) {}
 
@@ -297,6 +313,43 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     return Napi::Number::New(info.Env(), static_cast<double>(engine->Step()));
   }
 
+  void OpenTap(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    auto wrong = [env](const char* what) {
+      ThrowError(env, Error{"ERR_TWILL_ARGUMENT", std::string("openTap: ") + what});
+    };
+    if (!info[0].IsObject()) return wrong("takes an options object");
+    auto o = info[0].As<Napi::Object>();
+    TapFilter filter;
+    auto peer = [&filter](const IpPrefix& prefix) { filter.peers.push_back(prefix.address); };
+    if (!EachPrefix(o.Get("peers"), peer)) return wrong("peers is malformed");
+    auto subnet = [&filter](const IpPrefix& prefix) { filter.subnets.push_back(prefix.Masked()); };
+    if (!EachPrefix(o.Get("subnets"), subnet)) return wrong("subnets is malformed");
+    Napi::Value drops = o.Get("drops");
+    if (!drops.IsNull() && (!drops.IsArray() || !DropMaskOf(drops.As<Napi::Array>(), filter.drops)))
+      return wrong("drops has an unknown name");
+    filter.every = NumberOf(o, "every");
+    auto opened = engine->OpenTap(filter, NumberOf(o, "snapBytes"), NumberOf(o, "ringBytes"));
+    if (!opened) ThrowError(env, opened.error());
+  }
+  Napi::Value ReadTap(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    if (!info[0].IsTypedArray()) {
+      ThrowError(env, Error{"ERR_TWILL_ARGUMENT", "readTap takes a Uint8Array"});
+      return env.Undefined();
+    }
+    auto out = info[0].As<Napi::Uint8Array>();
+    return Napi::Number::New(env, static_cast<double>(engine->ReadTap({out.Data(), out.ByteLength()})));
+  }
+  Napi::Value CountTap(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    TapCounts counts = engine->CountTap();
+    Napi::Object out = Napi::Object::New(env);
+    out.Set("kept", Napi::Number::New(env, static_cast<double>(counts.kept)));
+    out.Set("lost", Napi::Number::New(env, static_cast<double>(counts.lost)));
+    return out;
+  }
+  void CloseTap(const Napi::CallbackInfo&) { engine->CloseTap(); }
   Napi::Value Turning(const Napi::CallbackInfo& info) {
     return Napi::Boolean::New(info.Env(), engine->Turning());
   }
@@ -309,6 +362,14 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
 };
 
 }  // namespace
+
+Napi::Array DropReasonNames(Napi::Env env) {
+  Napi::Array names = Napi::Array::New(env, kDropReasons);
+  for (uint32_t i = 0; i < kDropReasons; i++) {
+    names.Set(i, Napi::String::New(env, DropReasonName(static_cast<DropReason>(i))));
+  }
+  return names;
+}
 
 Napi::Value OpenEngine(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();

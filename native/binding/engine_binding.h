@@ -7,4 +7,7 @@ namespace twill {
 // openEngine(options): see NativeEngineOptions and NativeEngine in src/native/binding.ts.
 Napi::Value OpenEngine(const Napi::CallbackInfo& info);
 
+// In the order of their numbers.
+Napi::Array DropReasonNames(Napi::Env env);
+
 }  // namespace twill

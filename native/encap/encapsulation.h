@@ -14,6 +14,8 @@ namespace twill {
 template <typename E>
 concept Encapsulation = requires(const E& e, Packet& packet, const InnerPacket& inner, Peer& row,
                                  const Peer& peer, const Mac& mac, uint8_t& version, uint8_t outer_tos) {
+                          // Of what stands in front of an inner packet.
+                          { E::kHeaderBytes } -> std::convertible_to<size_t>;
                           // Whether IPv6 can be carried.
                           { E::kCarriesIpv6 } -> std::convertible_to<bool>;
                           // Whether we act as a router: the TTL falls by one in each direction.

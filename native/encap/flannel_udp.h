@@ -8,6 +8,7 @@ namespace twill {
 
 class FlannelUdp {
  public:
+  static constexpr size_t kHeaderBytes = 0;
   static constexpr bool kCarriesIpv6 = false;
   static constexpr bool kDecrementsTtl = true;
   static constexpr bool kSourcePortPerFlow = false;

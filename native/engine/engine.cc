@@ -38,6 +38,7 @@ Result<> Engine::OpenParts() {
   if (!pool) return pool.error();
   pool_ = std::move(*pool);
   mailbox_ = std::make_unique<Mailbox>(RandomSeed(), queues);
+  tap_ = std::make_unique<TapSlot>(queues);
 
   // A program at either side sees plain packets, one to a buffer.
   uint32_t kernel_only =
@@ -75,6 +76,7 @@ Result<> Engine::OpenParts() {
     const auto& cpus = config_.worker_cpus;
     if (!cpus.empty()) parts.cpu = cpus[i % cpus.size()];
     parts.mailbox = mailbox_.get();
+    parts.tap = tap_.get();
     parts.pool = pool_.get();
     parts.encap = tunnel_->NewEncapPath(config_.node, flow_seed);
     parts.decap = tunnel_->NewDecapPath(config_.node);
@@ -138,6 +140,25 @@ size_t Engine::Step() {
   // The caller may publish before the next step, and would wait for itself.
   mailbox_->Leave(0);
   return moved;
+}
+
+Result<> Engine::OpenTap(const TapFilter& filter, uint32_t snap_bytes, size_t ring_bytes) {
+  if (closed_) return Error{"ERR_TWILL_CLOSED", "the dataplane is closed"};
+  if (tap_->tap() != nullptr) return Error{"ERR_TWILL_ARGUMENT", "a tap is open already"};
+  bool sound = filter.every > 0 && ring_bytes >= Tap::kRingBytesMin && ring_bytes <= Tap::kRingBytesMax &&
+               (ring_bytes & (ring_bytes - 1)) == 0;
+  if (!sound) return Error{"ERR_TWILL_ARGUMENT", "tap: the size of a ring must be a power of two"};
+  TapConfig config{filter, snap_bytes, ring_bytes, tunnel_->header_bytes()};
+  tap_->Open(std::make_unique<Tap>(std::move(config), workers_.size()));
+  return Unit{};
+}
+
+size_t Engine::ReadTap(std::span<uint8_t> out) {
+  return tap_->tap() == nullptr ? 0 : tap_->tap()->Read(out);
+}
+
+void Engine::CloseTap() {
+  tap_->Close();
 }
 
 bool Engine::Turning() {

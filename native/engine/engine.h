@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/mailbox.h"
+#include "engine/tap_slot.h"
 #include "engine/worker.h"
 #include "path/node_identity.h"
 #include "path/tunnel.h"
@@ -69,6 +70,12 @@ class Engine {
   PeerTotals ReadNoPeer() const { return mailbox_->numbers().ReadOthers(); }
   TraceResult Trace(const IpAddr& destination) const;
   size_t Step();
+  // Copies what passes from now on. One at a time; the calls below are for the one that is open.
+  Result<> OpenTap(const TapFilter& filter, uint32_t snap_bytes, size_t ring_bytes);
+  // Whole records (tap/record.h); how many bytes.
+  size_t ReadTap(std::span<uint8_t> out);
+  TapCounts CountTap() const { return tap_ && tap_->tap() ? tap_->tap()->Counts() : TapCounts{}; }
+  void CloseTap();
   // Whether every worker has turned since the last call, which asks them anew. The first call finds them
   // turning.
   bool Turning();
@@ -95,6 +102,7 @@ class Engine {
   std::unique_ptr<Offloads> offloads_;
   std::shared_ptr<Pool> pool_;  // outlives everything that holds slots
   std::unique_ptr<Mailbox> mailbox_;
+  std::unique_ptr<TapSlot> tap_;
   std::unique_ptr<Tunnel> tunnel_;
   std::unique_ptr<EncapPath> tracer_;
   std::shared_ptr<UserChannel> overlay_channel_, underlay_channel_;

@@ -16,6 +16,25 @@ namespace {
 constexpr int kTroubleMs = 100;
 constexpr int kNoSlotMs = 1;
 
+// The tap, if one is open, for the time of a batch.
+class TapUse {
+ public:
+  TapUse(TapSlot& slot, size_t worker) : slot_(slot), worker_(worker), tap_(slot.Enter(worker)) {}
+  ~TapUse() {
+    if (tap_ != nullptr) slot_.Leave(worker_);
+  }
+  TapUse(const TapUse&) = delete;
+  TapUse& operator=(const TapUse&) = delete;
+  TapSweep Sweep(TapDirection direction) const {
+    return TapSweep(tap_, worker_, direction, tap_ == nullptr ? 0 : WallNs());
+  }
+
+ private:
+  TapSlot& slot_;
+  size_t worker_;
+  Tap* tap_;
+};
+
 }  // namespace
 
 Worker::Worker(Parts parts) : parts_(std::move(parts)), wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
@@ -90,15 +109,23 @@ size_t Worker::SweepOut(const PeerTable& table, uint64_t now_ns) {
   Tally tally;
   tally.peers = &peers;
   CountReceived(batch, tally);
-  parts_.encap->Run(table, batch, answers, now_ns, tally);
+  parts_.encap->Judge(table, batch, answers, now_ns, tally);
   for (Packet& p : batch) {
-    if (!HasSocketFor(p)) p.Fail(DropReason::kNoUnderlay, p.segments);
+    if (p.drop == DropReason::kNone && SocketFor(p) == nullptr) p.drop = DropReason::kNoUnderlay;
   }
+  TapUse tap(*parts_.tap, parts_.index);
+  TapSweep sweep = tap.Sweep(TapDirection::kEncap);
+  sweep.Copy(batch, [this](const Packet& p) {
+    const Port* socket = SocketFor(p);
+    return socket == nullptr ? uint16_t{0} : socket->LocalPort(p);
+  });
+  sweep.Judged(batch);
   batch.RemoveDropped(tally);
   if (!batch.empty()) {
     for (auto& underlay : parts_.underlays) underlay->Send(batch);
     CountSent(batch, tally);
   }
+  sweep.Sent(batch);
   if (!answers.empty()) parts_.overlay->Send(answers);
   encap_counters.Publish(tally);
   CountPeers(batch, peers, Direction::kEncap, now_ns);
@@ -114,21 +141,27 @@ size_t Worker::SweepIn(const PeerTable& table, Port& underlay, uint64_t now_ns) 
   tally.peers = &peers;
   tally.peer_drops = PeerCount::kDecapDrops;
   CountReceived(batch, tally);
-  parts_.decap->Run(table, batch, tally);
+  TapUse tap(*parts_.tap, parts_.index);
+  TapSweep sweep = tap.Sweep(TapDirection::kDecap);
+  sweep.Copy(batch, [](const Packet&) { return uint16_t{0}; });
+  parts_.decap->Judge(table, batch);
+  sweep.Judged(batch);
+  batch.RemoveDropped(tally);
   if (!batch.empty()) {
     parts_.overlay->Send(batch);
     CountSent(batch, tally);
   }
+  sweep.Sent(batch);
   decap_counters.Publish(tally);
   CountPeers(batch, peers, Direction::kDecap, now_ns);
   return received;
 }
 
-bool Worker::HasSocketFor(const Packet& packet) const {
+const Port* Worker::SocketFor(const Packet& packet) const {
   for (const auto& underlay : parts_.underlays) {
-    if (underlay->family() == 0 || underlay->family() == packet.remote.address.family) return true;
+    if (underlay->family() == 0 || underlay->family() == packet.remote.address.family) return underlay.get();
   }
-  return false;
+  return nullptr;
 }
 
 // A wake-up that is not taken would keep the worker from sleeping.

@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "engine/mailbox.h"
+#include "engine/tap_slot.h"
 #include "path/tunnel.h"
 #include "port/port.h"
 
@@ -22,6 +23,7 @@ class Worker {
     size_t index = 0;
     int cpu = -1;  // the only processor that the thread may use; -1: any
     Mailbox* mailbox = nullptr;
+    TapSlot* tap = nullptr;
     Pool* pool = nullptr;
     std::unique_ptr<Port> overlay;
     std::vector<std::unique_ptr<Port>> underlays;
@@ -55,7 +57,7 @@ class Worker {
   void HearKnock();
   size_t SweepOut(const PeerTable& table, uint64_t now_ns);
   size_t SweepIn(const PeerTable& table, Port& underlay, uint64_t now_ns);
-  bool HasSocketFor(const Packet& packet) const;
+  const Port* SocketFor(const Packet& packet) const;
 
   Parts parts_;
   Fd wake_;

@@ -11,7 +11,7 @@ namespace twill {
 // endpoints is asked only where that row says nothing, or to name the first reason. The same two say under
 // which peer a packet is counted; without the source check the row of the inner source alone, true or not.
 template <typename E>
-void DecapPathFor<E>::Run(const PeerTable& table, Batch& batch, Tally& tally) {
+void DecapPathFor<E>::Judge(const PeerTable& table, Batch& batch) {
   std::array<InnerPacket, kBatchMax> inner;
   std::array<uint32_t, kBatchMax> guess;
   for (size_t i = 0; i < batch.size(); i++) batch[i].drop = Unwrap(table, batch[i], inner[i]);
@@ -29,7 +29,6 @@ void DecapPathFor<E>::Run(const PeerTable& table, Batch& batch, Tally& tally) {
       packet.drop = DropReason::kUnknownPeer;
     }
   }
-  batch.RemoveDropped(tally);
 }
 
 template <typename E>

@@ -19,7 +19,13 @@ class DecapPath {
 
   // Takes payloads of datagrams with `remote` and `tos`; leaves the inner packets
   // to deliver, in their order. What ends here is counted in `tally`.
-  virtual void Run(const PeerTable& table, Batch& batch, Tally& tally) = 0;
+  void Run(const PeerTable& table, Batch& batch, Tally& tally) {
+    Judge(table, batch);
+    batch.RemoveDropped(tally);
+  }
+
+  // The same, but what ends here stays in the batch, marked with its reason and not counted yet.
+  virtual void Judge(const PeerTable& table, Batch& batch) = 0;
 };
 
 template <typename E>
@@ -28,7 +34,7 @@ class DecapPathFor final : public DecapPath {
   DecapPathFor(const E& encapsulation, const NodeIdentity& node)
       : encapsulation_(encapsulation), node_(node) {}
 
-  void Run(const PeerTable& table, Batch& batch, Tally& tally) override;
+  void Judge(const PeerTable& table, Batch& batch) override;
 
  private:
   DropReason Unwrap(const PeerTable& table, Packet& packet, InnerPacket& inner) const;

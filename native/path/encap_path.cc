@@ -22,8 +22,8 @@ bool IsOwnTunnel(const PeerTable& table, const InnerPacket& inner, uint16_t clus
 // Three passes, each of which starts loading what the next one reads: so a large
 // table costs hardly more than a small one.
 template <typename E>
-void EncapPathFor<E>::Run(const PeerTable& table, Batch& batch, Batch& answers, uint64_t now_ns,
-                          Tally& tally) {
+void EncapPathFor<E>::Judge(const PeerTable& table, Batch& batch, Batch& answers, uint64_t now_ns,
+                            Tally& tally) {
   std::array<InnerPacket, kBatchMax> inner;
   std::array<uint32_t, kBatchMax> guess;
   for (size_t i = 0; i < batch.size(); i++) batch[i].drop = Parse(table, batch[i], inner[i]);
@@ -36,7 +36,6 @@ void EncapPathFor<E>::Run(const PeerTable& table, Batch& batch, Batch& answers, 
     packet.drop = Forward(table, packet, inner[i], guess[i]);
     if (packet.drop != DropReason::kNone) Answer(packet.drop, inner[i], answers, now_ns, tally);
   }
-  batch.RemoveDropped(tally);
 }
 
 template <typename E>
@@ -56,6 +55,7 @@ DropReason EncapPathFor<E>::Forward(const PeerTable& table, Packet& packet, cons
                                     uint32_t guess) const {
   const Peer* peer = table.Confirm(inner.family, inner.destination(), guess);
   if (peer == nullptr) return DropReason::kNoRoute;
+  packet.remote = peer->endpoint;
   packet.peer_number = peer->number;
   if (IsOwnTunnel(table, inner, node_.cluster_port)) return DropReason::kLoop;
   if (E::kDecrementsTtl && inner.ttl() <= 1) return DropReason::kTtlExceeded;
@@ -68,7 +68,6 @@ DropReason EncapPathFor<E>::Forward(const PeerTable& table, Packet& packet, cons
     packet.hides_flow = inner.Fragment();
   }
   encapsulation_.Push(packet, inner, *peer);
-  packet.remote = peer->endpoint;
   return DropReason::kNone;
 }
 

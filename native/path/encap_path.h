@@ -19,7 +19,14 @@ class EncapPath {
   // each with `remote`, `tos` and `flow_hash`. What ends here is counted in `tally`
   // by its reason and its slot returned. ICMP errors for the senders go to
   // `answers` (slots of its pool; none left: the answer is suppressed).
-  virtual void Run(const PeerTable& table, Batch& batch, Batch& answers, uint64_t now_ns, Tally& tally) = 0;
+  void Run(const PeerTable& table, Batch& batch, Batch& answers, uint64_t now_ns, Tally& tally) {
+    Judge(table, batch, answers, now_ns, tally);
+    batch.RemoveDropped(tally);
+  }
+
+  // The same, but what ends here stays in the batch, marked with its reason and not counted yet. It has
+  // `remote` where a peer holds its destination.
+  virtual void Judge(const PeerTable& table, Batch& batch, Batch& answers, uint64_t now_ns, Tally& tally) = 0;
 
   // What Run would do to a packet of no particular length to this address.
   virtual DropReason Trace(const PeerTable& table, const IpAddr& destination, const Peer*& peer) const = 0;
@@ -32,7 +39,7 @@ class EncapPathFor final : public EncapPath {
   EncapPathFor(const E& encapsulation, const NodeIdentity& node, uint32_t flow_seed)
       : encapsulation_(encapsulation), node_(node), flow_seed_(flow_seed) {}
 
-  void Run(const PeerTable& table, Batch& batch, Batch& answers, uint64_t now_ns, Tally& tally) override;
+  void Judge(const PeerTable& table, Batch& batch, Batch& answers, uint64_t now_ns, Tally& tally) override;
   DropReason Trace(const PeerTable& table, const IpAddr& destination, const Peer*& peer) const override;
 
  private:

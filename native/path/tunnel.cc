@@ -11,6 +11,7 @@ template <Encapsulation E>
 class TunnelOf final : public Tunnel {
  public:
   explicit TunnelOf(const E& encapsulation) : encapsulation_(encapsulation) {}
+  uint8_t header_bytes() const override { return E::kHeaderBytes; }
   void Cook(const Mac& peer_mac, Peer& row) const override { encapsulation_.Cook(peer_mac, row); }
   std::unique_ptr<EncapPath> NewEncapPath(const NodeIdentity& node, uint32_t flow_seed) const override {
     return std::make_unique<EncapPathFor<E>>(encapsulation_, node, flow_seed);

@@ -22,6 +22,8 @@ struct TunnelConfig {
 class Tunnel {
  public:
   virtual ~Tunnel() = default;
+  // Of what stands in front of an inner packet.
+  virtual uint8_t header_bytes() const = 0;
   // Fills in the row's header from its subnet and the peer's VTEP MAC.
   virtual void Cook(const Mac& peer_mac, Peer& row) const = 0;
   virtual std::unique_ptr<EncapPath> NewEncapPath(const NodeIdentity& node, uint32_t flow_seed) const = 0;

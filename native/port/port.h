@@ -25,6 +25,8 @@ class Port {
   virtual int poll_fd() const { return -1; }
   // Underlay: the family of `remote` that this port can send to; 0: any.
   virtual uint8_t family() const { return 0; }
+  // Underlay: the port that this packet would leave from; 0: the cluster's.
+  virtual uint16_t LocalPort(const Packet&) const { return 0; }
 };
 
 }  // namespace twill

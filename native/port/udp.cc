@@ -60,6 +60,13 @@ UdpPort::UdpPort(Fd receiver, std::shared_ptr<const SourceBank> bank, uint8_t fa
     h.msg_iovlen = 1;
     h.msg_control = messages_[i].control;
   }
+  for (const Fd& source : *bank_) {
+    sockaddr_in6 address{};
+    socklen_t len = sizeof address;
+    // sin_port and sin6_port stand at the same place.
+    getsockname(source.get(), reinterpret_cast<sockaddr*>(&address), &len);
+    bank_ports_.push_back(ntohs(address.sin6_port));
+  }
 }
 
 size_t UdpPort::Recv(Batch& batch) {
@@ -128,10 +135,13 @@ bool UdpPort::HandOut(Batch& batch) {
   return true;
 }
 
+uint16_t UdpPort::LocalPort(const Packet& packet) const {
+  return bank_ports_.empty() ? 0 : bank_ports_[SourceOf(packet)];
+}
+
 int UdpPort::SocketFor(const Packet& packet) const {
   if (bank_->empty()) return receiver_.get();
-  // The high half of the product: spreads whatever the size of the bank.
-  return (*bank_)[(static_cast<uint64_t>(packet.flow_hash) * bank_->size()) >> 32].get();
+  return (*bank_)[SourceOf(packet)].get();
 }
 
 // Groups the packets by socket, keeping their order within each, and sends group by group. Fragments and

@@ -50,6 +50,7 @@ class UdpPort final : public Port {
   void Send(Batch& batch) override;
   int poll_fd() const override { return receiver_.get(); }
   uint8_t family() const override { return family_; }
+  uint16_t LocalPort(const Packet& packet) const override;
 
  private:
   // Messages of one recvmmsg.
@@ -65,10 +66,16 @@ class UdpPort final : public Port {
   bool Receive(Pool& pool);
   bool HandOut(Batch& batch);
   void SendStretch(Batch& batch, size_t begin, size_t end);
+  // Which of the bank; there must be one.
+  size_t SourceOf(const Packet& packet) const {
+    // The high half of the product: spreads whatever the size of the bank.
+    return (static_cast<uint64_t>(packet.flow_hash) * bank_->size()) >> 32;
+  }
   int SocketFor(const Packet& packet) const;
 
   Fd receiver_;
   std::shared_ptr<const SourceBank> bank_;
+  std::vector<uint16_t> bank_ports_;
   uint8_t family_;
   Offloads* offloads_;
   UdpSender sender_;

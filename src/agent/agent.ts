@@ -16,11 +16,12 @@ import { LeaseSet } from '../lease/lease-set.js';
 import { netlink as kernelNetlink } from '../native/netlink.js';
 import { IpAddress } from '../net/ip.js';
 import type { Json } from '../net/json.js';
-import { ControlServer, JsonRows } from '../observe/control-socket.js';
+import { ControlServer, type ControlStream, JsonRows } from '../observe/control-socket.js';
 import type { HealthServer } from '../observe/health-server.js';
 import type { Logger } from '../observe/log.js';
 import type { DataplaneSample } from '../observe/metrics.js';
 import type { Store } from '../store/store.js';
+import { captureStream } from './capture.js';
 import { type Clock, systemClock } from './clock.js';
 import { changedParts, clusterOf, networkList, networks, underlayFamilies } from './cluster.js';
 import { DeviceKeeper } from './device-keeper.js';
@@ -29,6 +30,7 @@ import { type HostNetlink, readHostNetwork } from './host.js';
 import { LeaseHolder } from './lease-holder.js';
 import { dataplaneSample, SubnetTexts } from './metrics-sample.js';
 import { explained, localAddresses, openPlane, unregistered, wantedDevice } from './open-plane.js';
+import { localTexts, peerJson } from './peer-choice.js';
 import { PeerTable } from './peers.js';
 import { Readiness } from './readiness.js';
 import type { ServiceManager } from './service-manager.js';
@@ -128,6 +130,8 @@ export class Agent {
         peers: () => started().peers(),
         trace: (params) => started().trace(addressParameter(params)),
         traffic: (params) => started().traffic(params),
+        peer: (params) => started().peer(params),
+        capture: (params) => started().capture(params),
       });
       undo.push(() => control.close());
       parts.serviceManager?.status(`starting: ${store.description} is asked for the network configuration`);
@@ -344,6 +348,23 @@ export class Agent {
     );
   }
 
+  /** The peer that somebody means, and what lies between it and us. Throws ERR_TWILL_ADDRESS or _ARGUMENT. */
+  peer(params: Json): Json {
+    const { backend, holder, peers, plane, underlay } = this.#running;
+    const node = { backend, plane, underlay, ownSubnets: holder.lease.subnets, entries: peers.entries };
+    return peerJson(textParameter(params, 'peer'), node);
+  }
+
+  /** What passes the plane. Throws ERR_TWILL_ARGUMENT, _ADDRESS or _CONTROL. */
+  capture(params: Json): ControlStream {
+    const { backend, node, peers, plane, underlay } = this.#running;
+    return captureStream(params, plane, peers.entries, {
+      ...{ device: plane.deviceName, encap: backend.encap, port: backend.port, mtuBytes: plane.mtuBytes },
+      addresses: localTexts(underlay),
+      mac: node.mac?.toString() ?? null,
+    });
+  }
+
   /** Throws ERR_TWILL_ADDRESS. */
   trace(address: string): Json {
     const { plane, peers, holder } = this.#running;
@@ -368,6 +389,13 @@ function stoppedWhileStarting(): TwillError {
 async function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+function textParameter(params: Json, name: string): string {
+  const value =
+    params !== null && typeof params === 'object' && !Array.isArray(params) ? params[name] : undefined;
+  if (typeof value === 'string') return value;
+  throw new TwillError('ERR_TWILL_ARGUMENT', `the request needs ${name}`);
 }
 
 function addressParameter(params: Json): string {

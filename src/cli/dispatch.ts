@@ -12,6 +12,8 @@ const commands: { readonly [name: string]: () => Promise<Command> } = {
   peers: async () => (await import('./peers.js')).peersCommand,
   top: async () => (await import('./top.js')).topCommand,
   trace: async () => (await import('./trace.js')).traceCommand,
+  capture: async () => (await import('./capture.js')).captureCommand,
+  probe: async () => (await import('./probe.js')).probeCommand,
 };
 
 /** Under its own name, or as what stands in for flannel's daemon. */
@@ -80,6 +82,7 @@ function report(
   }
   io.stderr(`${program}: ${error.message.replace(/\s*\n\s*/g, ' ')}`);
   if (error.code === 'ERR_TWILL_LEASE_LOST') return exitCode.leaseLost;
+  if (error.code === 'ERR_TWILL_SUPPLANTED') return exitCode.supplanted;
   if (error.code !== 'ERR_TWILL_USAGE') return exitCode.failed;
   io.stderr(`Try "${start} --help".`);
   return exitCode.wrongUsage;

@@ -11,6 +11,7 @@ import { configureDevice, refuseNestedUnderlay, refuseRivalRoute } from './devic
 import { Engine, udpUnderlay } from './engine.js';
 import type { PeerStats } from './peer-stats.js';
 import type { PlaneStats, PlaneTrace } from './plane.js';
+import { EngineTap, type PlaneTap, type TapOptions } from './tap.js';
 import { UserPort } from './user-port.js';
 
 export interface DataplaneOptions {
@@ -166,6 +167,11 @@ export class Dataplane implements AsyncDisposable {
   /** What would happen to a packet to this address. */
   trace(destination: IpAddress | string): PlaneTrace {
     return this.#engine.trace(toAddress(destination));
+  }
+
+  /** Copies what passes from now on, until it is closed. One at a time: ERR_TWILL_ARGUMENT where one is open. */
+  openTap(options: TapOptions = {}): PlaneTap {
+    return new EngineTap(this.#engine, options);
   }
 
   /** With `workers: 0`: carries what is there, once in each direction; how many packets came in. */

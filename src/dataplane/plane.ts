@@ -5,6 +5,7 @@
 import type { Peer } from '../backend/backend.js';
 import type { IpAddress } from '../net/ip.js';
 import type { PeerStats } from './peer-stats.js';
+import type { PlaneTap, TapOptions } from './tap.js';
 
 /**
  * Packets of one direction since open. `received = delivered + sum of drops` holds in every value returned.
@@ -76,6 +77,8 @@ export interface Plane {
    */
   peerStats(): PeerStats;
   trace(destination: IpAddress): PlaneTrace;
+  /** Copies what passes from now on. One at a time: ERR_TWILL_ARGUMENT where one is open. */
+  openTap(options: TapOptions): PlaneTap;
   /**
    * Compares the device with what it should be and puts right what others have changed. A device that was set down stays
    * down, for somebody wanted it so. Throws a TwillError where mending fails: forwarding then stands still until a later call.

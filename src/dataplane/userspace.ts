@@ -27,6 +27,7 @@ import { Engine, udpUnderlay } from './engine.js';
 import type { PeerStats } from './peer-stats.js';
 import type { DeviceState, Plane, PlaneStats, PlaneTrace } from './plane.js';
 import { addStats } from './stats.js';
+import { EngineTap, type PlaneTap, type TapOptions } from './tap.js';
 
 export interface UserspacePlaneOptions {
   readonly backend: Backend;
@@ -67,6 +68,7 @@ export class UserspacePlane implements Plane {
   #wanted: readonly Peer[] = [];
   /** What the engines before this one did. */
   #past: PlaneStats | null = null;
+  #tap: EngineTap | null = null;
   #pastOfPeers = new Map<string, Float64Array>();
   #isClosed = false;
 
@@ -115,6 +117,13 @@ export class UserspacePlane implements Plane {
     return this.#engine.trace(destination);
   }
 
+  openTap(options: TapOptions): PlaneTap {
+    this.#tap = new EngineTap(this.#engine, options, () => {
+      this.#tap = null;
+    });
+    return this.#tap;
+  }
+
   isTurning(): boolean {
     // Between two devices there is no worker that could be stuck.
     return this.#engine.isClosed || this.#engine.isTurning();
@@ -156,6 +165,7 @@ export class UserspacePlane implements Plane {
     this.#engine = engine;
     this.#deviceName = engine.native.deviceName;
     engine.setPeers(this.#wanted);
+    this.#tap?.follow(engine);
   }
 }
 

@@ -61,6 +61,21 @@ export interface NativeEngineOptions {
   offload: readonly string[];
 }
 
+export interface NativeTapOptions {
+  /** Outer addresses of peers, packed as ownSubnets; empty: all. */
+  peers: Uint8Array;
+  /** Holding inner source or destination, packed as ownSubnets; empty: all. */
+  subnets: Uint8Array;
+  /** Drop reasons by name, `none` for what was delivered; null: whatever its fate. */
+  drops: readonly string[] | null;
+  /** Of so many packets one is looked at. */
+  every: number;
+  /** Most of a payload that is kept. */
+  snapBytes: number;
+  /** For each worker; a power of two. */
+  ringBytes: number;
+}
+
 /** Counters of one direction: `received = delivered + sum(drops)` holds in every value returned. */
 export interface NativeDirection {
   received: number;
@@ -123,6 +138,13 @@ export interface NativeEngine {
   push(side: 'overlay' | 'underlay', records: Uint8Array): number;
   /** Called on the event loop when packets wait to be pulled; null: never. Keeps the process alive while set. */
   listen(side: 'overlay' | 'underlay', listener: (() => void) | null): void;
+  /** Copies what passes from now on, see native/tap/. One at a time. */
+  openTap(options: NativeTapOptions): void;
+  /** Whole records (native/tap/record.h); how many bytes they take. */
+  readTap(out: Uint8Array): number;
+  /** Packets that the filter wanted: copied, or lost for want of room. */
+  countTap(): { kept: number; lost: number };
+  closeTap(): void;
   /** One sweep in both directions on an engine with `workers: 0`; packets moved. */
   step(): number;
   /** Whether every worker has turned since the last call, which asks them anew. True where there is none. */
@@ -297,6 +319,8 @@ export interface NativeTraffic {
 }
 
 export interface NativeAddon {
+  /** Names of all drop reasons in the order of their numbers; the number behind the last stands for none. */
+  readonly dropReasons: readonly string[];
   openEngine(options: NativeEngineOptions): NativeEngine;
   readonly netlink: NativeNetlink;
   readonly traffic: NativeTraffic;

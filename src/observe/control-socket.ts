@@ -3,20 +3,33 @@
  *
  *   {"method":"trace","params":{"address":"10.244.2.1"}}   ->   {"result":...}  or  {"error":{"code":...,"message":...}}
  */
+import { once } from 'node:events';
 import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import type { Writable } from 'node:stream';
 import { TwillError, type TwillErrorCode } from '../errors.js';
 import type { Json } from '../net/json.js';
 
-export type ControlHandlers = {
-  readonly [method: string]: (params: Json) => Json | JsonRows | Promise<Json | JsonRows>;
-};
+/** An answer that goes on: behind the line with `result` come bytes, until one of both has enough. */
+export class ControlStream {
+  readonly result: Json;
+  readonly send: (socket: Writable, signal: AbortSignal) => Promise<void>;
+
+  /** `send` ends with the answer; the signal aborts when the other side is gone. */
+  constructor(result: Json, send: (socket: Writable, signal: AbortSignal) => Promise<void>) {
+    this.result = result;
+    this.send = send;
+  }
+}
 
 /** A long array, made and sent piece by piece: the agent has other things to do in between. */
 export class JsonRows {
   constructor(readonly rows: Iterable<Json>) {}
 }
+
+type Answer = Json | JsonRows | ControlStream;
+export type ControlHandlers = { readonly [method: string]: (params: Json) => Answer | Promise<Answer> };
 
 const LONGEST_REQUEST_CHARS = 64 * 1024;
 const IDLE_MS = 10_000;
@@ -37,7 +50,8 @@ export class ControlServer {
   static async listen(path: string, handlers: ControlHandlers): Promise<ControlServer> {
     checkPath(path);
     const sockets = new Set<Socket>();
-    const server = createServer((socket) => {
+    // Whoever ends a conversation half-way still gets what is on its way.
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
       serve(socket, handlers);
@@ -108,6 +122,64 @@ export async function controlRequest(
   });
 }
 
+/** How long the other side may take to come to an end. */
+const ENDING_MS = 2000;
+
+/**
+ * As `controlRequest`, for an answer that goes on: what comes behind its first line. The signal asks for its end: what is on
+ * its way still arrives.
+ */
+export async function controlStream(
+  path: string,
+  method: string,
+  params: Json,
+  signal: AbortSignal,
+): Promise<{ readonly result: Json; readonly chunks: AsyncIterable<Buffer> }> {
+  checkPath(path);
+  const socket = connect(path);
+  let timer: NodeJS.Timeout | undefined;
+  const hangUp = () => {
+    socket.end();
+    timer = setTimeout(() => socket.destroy(), ENDING_MS);
+  };
+  signal.addEventListener('abort', hangUp, { once: true });
+  const fail = (error: NodeJS.ErrnoException) =>
+    new TwillError('ERR_TWILL_CONTROL', connectFailure(path, error), { cause: error });
+  try {
+    await once(socket, 'connect');
+  } catch (error) {
+    throw fail(error as NodeJS.ErrnoException);
+  }
+  socket.write(`${JSON.stringify({ method, params })}\n`);
+  const source = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  let head = Buffer.alloc(0);
+  while (!head.includes(10)) {
+    const { value, done } = await source.next();
+    if (done)
+      throw new TwillError('ERR_TWILL_CONTROL', `the agent on ${path} answered nothing that makes sense`);
+    head = Buffer.concat([head, value]);
+  }
+  const end = head.indexOf(10);
+  const result = readAnswer(head.toString('utf8', 0, end));
+  async function* rest(): AsyncGenerator<Buffer> {
+    try {
+      if (head.length > end + 1) yield head.subarray(end + 1);
+      for (;;) {
+        const { value, done } = await source.next();
+        if (done) return;
+        yield value;
+      }
+    } catch (error) {
+      if (!signal.aborted) throw fail(error as NodeJS.ErrnoException);
+    } finally {
+      signal.removeEventListener('abort', hangUp);
+      clearTimeout(timer);
+      socket.destroy();
+    }
+  }
+  return { result, chunks: rest() };
+}
+
 function serve(socket: Socket, handlers: ControlHandlers): void {
   let request = '';
   const answer = (value: { result: Json } | { error: { code: string; message: string } }) => {
@@ -116,16 +188,19 @@ function serve(socket: Socket, handlers: ControlHandlers): void {
   const refuse = (code: TwillErrorCode, message: string) => answer({ error: { code, message } });
   socket.setEncoding('utf8').setTimeout(IDLE_MS, () => socket.destroy());
   socket.on('error', () => socket.destroy());
+  const withdrawn = () => socket.end();
+  socket.once('end', withdrawn);
   socket.on('data', (text) => {
     request += text;
     const end = request.indexOf('\n');
     if (end < 0 && request.length <= LONGEST_REQUEST_CHARS) return;
-    socket.removeAllListeners('data').resume();
+    socket.off('end', withdrawn).removeAllListeners('data').resume();
     if (end < 0)
       return refuse('ERR_TWILL_CONTROL', `a request is at most ${LONGEST_REQUEST_CHARS} characters`);
     void handle(request.slice(0, end), handlers).then(
       (result) => {
         if (result instanceof JsonRows) void answerRows(socket, result.rows);
+        else if (result instanceof ControlStream) stream(socket, result);
         else answer({ result });
       },
       (error) => {
@@ -162,7 +237,7 @@ function drained(socket: Socket): Promise<void> {
   });
 }
 
-async function handle(line: string, handlers: ControlHandlers): Promise<Json | JsonRows> {
+async function handle(line: string, handlers: ControlHandlers): Promise<Answer> {
   let request: { method?: unknown; params?: Json };
   try {
     request = JSON.parse(line) ?? {};
@@ -180,6 +255,20 @@ async function handle(line: string, handlers: ControlHandlers): Promise<Json | J
     );
   }
   return handler(params);
+}
+
+function stream(socket: Socket, { result, send }: ControlStream): void {
+  const gone = new AbortController();
+  socket.setTimeout(0);
+  socket.once('close', () => gone.abort());
+  // Whoever ends its side has enough, and still gets what is on its way.
+  socket.once('end', () => gone.abort());
+  if (socket.destroyed || socket.readableEnded) gone.abort();
+  socket.write(`${JSON.stringify({ result })}\n`);
+  void send(socket, gone.signal).then(
+    () => socket.end(),
+    () => socket.destroy(),
+  );
 }
 
 function readAnswer(text: string): Json {

@@ -77,8 +77,8 @@ test('flanneld that finds no etcd is alive, not ready, and becomes it when etcd 
   // A stop while the start is waiting is no failure.
   await node.stop();
   await etcd.member().stop();
-  node.storeFlags = [`--state-dir=${join(etcd.directory, 'other-state')}`];
-  node.run();
+  // Without what it knew of etcd.
+  node.run(['--state-dir=']);
   await until('it waits', async () =>
     node.logged('warn').some((line) => line.startsWith('waiting for the store')),
   );

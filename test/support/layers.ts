@@ -27,14 +27,22 @@ export const typeScriptLayers: { readonly [layer: string]: TypeScriptLayer } = {
   lease: { uses: [...values, 'config'], isPure: true },
   backend: { uses: leases, isPure: true },
   native: { uses: values },
+  // Capture files.
+  pcap: { uses: ['errors.ts'], isPure: true },
   observe: { uses: values, packages: ['pino', 'prom-client'] },
   store: { uses: [...leases, 'native'], packages: ['@grpc/grpc-js'] },
   dataplane: { uses: [...leases, 'backend', 'native'] },
   agent: { uses: [...leases, 'backend', 'dataplane', 'native', 'observe', 'store'] },
   // Drives agents from outside, as processes.
   lab: { uses: [...values, 'config', 'native', 'observe'], packages: ['echarts'] },
+  // What passes a node, and how a peer is reached: for the commands, beside the agent.
+  capture: { uses: [...values, 'observe', 'pcap', 'wire'], packages: ['cap'] },
+  probe: { uses: [...values, 'wire'], packages: ['raw-socket'] },
   // Puts the parts together, and asks a running agent.
-  cli: { uses: [...values, 'agent', 'config', 'lab', 'observe', 'store'], ownsProcess: true },
+  cli: {
+    uses: [...values, 'agent', 'capture', 'config', 'lab', 'observe', 'probe', 'store', 'wire'],
+    ownsProcess: true,
+  },
   'index.ts': { uses: [...values, 'backend', 'config', 'dataplane', 'wire'] },
 };
 
@@ -55,8 +63,10 @@ export const nativeLayers: { readonly [layer: string]: NativeLayer } = {
   encap: { uses: ['base', 'buffer', 'table', 'wire'], isPure: true },
   path: { uses: ['base', 'buffer', 'encap', 'table', 'wire'], isPure: true },
   port: { uses: ['base', 'buffer', 'offload', 'wire'] },
+  // Time comes in from the worker.
+  tap: { uses: ['base', 'buffer'], isPure: true },
   // Not `encap`: which encapsulation it is stays in path/tunnel.cc.
-  engine: { uses: ['base', 'buffer', 'offload', 'path', 'port', 'table'] },
+  engine: { uses: ['base', 'buffer', 'offload', 'path', 'port', 'table', 'tap'] },
   // Set-up and watching: no packet ever waits for it.
   netlink: { uses: ['base'] },
   // Load for the demo and the tests; the product does not know it.

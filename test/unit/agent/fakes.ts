@@ -3,6 +3,7 @@ import type { Clock } from '../../../src/agent/clock.js';
 import type { Peer } from '../../../src/backend/backend.js';
 import { PeerStats } from '../../../src/dataplane/peer-stats.js';
 import type { DeviceState, Plane, PlaneStats, PlaneTrace } from '../../../src/dataplane/plane.js';
+import type { PlaneTap } from '../../../src/dataplane/tap.js';
 import type { IpAddress } from '../../../src/net/ip.js';
 import type { Logger } from '../../../src/observe/log.js';
 import type { PutOptions, Store, StoreRecord, StoreSnapshot } from '../../../src/store/store.js';
@@ -196,6 +197,10 @@ export class FakePlane implements Plane {
     const peer = this.wanted.find(({ subnet }) => subnet.contains(destination));
     if (!peer) return { drop: 'no_route', mtuBytes: this.mtuBytes };
     return { drop: null, endpoint: peer.endpoint, header: new Uint8Array(22), mtuBytes: this.mtuBytes };
+  }
+
+  openTap(): PlaneTap {
+    return { read: () => 0, counts: () => ({ kept: 0, lost: 0 }), close: () => {} };
   }
 
   reconcile(): DeviceState {

@@ -18,7 +18,7 @@ describe('twill', () => {
   test('without arguments prints its help on stderr and exits 2', async () => {
     const { code, out, err } = await twill();
     assert.deepEqual([code, out], [2, '']);
-    for (const name of ['run', 'demo', 'bench', 'status', 'peers', 'top', 'trace'])
+    for (const name of ['run', 'demo', 'bench', 'status', 'peers', 'top', 'trace', 'capture', 'probe'])
       assert.match(err, new RegExp(`^  ${name} `, 'm'));
   });
 
@@ -37,7 +37,7 @@ describe('twill', () => {
     assert.equal((await twill('status', '--version')).out, out);
   });
 
-  for (const name of ['run', 'status', 'peers', 'trace', 'demo', 'bench']) {
+  for (const name of ['run', 'status', 'peers', 'trace', 'demo', 'bench', 'capture', 'probe']) {
     test(`${name} --help exits 0`, async () => {
       const { code, out, err } = await twill(name, '--help');
       assert.equal(err, '');
@@ -52,7 +52,7 @@ describe('twill', () => {
     assert.deepEqual([unknown.code, unknown.out], [2, '']);
     assert.match(
       unknown.err,
-      /^twill: unknown command fly: the commands are run, demo, bench, status, peers, top, trace$/m,
+      /^twill: unknown command fly: the commands are run, demo, bench, status, peers, top, trace, capture, probe$/m,
     );
     assert.match((await twill('--fly')).err, /unknown flag --fly/);
     const flag = await twill('status', '--jsn');

@@ -59,7 +59,7 @@ test('every command and every flag of its help is in the document', async () => 
     return lines.join('\n');
   };
   const commands = [...(await help('--help')).matchAll(/^ {2}(\w+) +\S/gm)].map(([, name = '']) => name);
-  assert.deepEqual(commands, ['run', 'demo', 'bench', 'status', 'peers', 'top', 'trace']);
+  assert.deepEqual(commands, ['run', 'demo', 'bench', 'status', 'peers', 'top', 'trace', 'capture', 'probe']);
   for (const name of commands) {
     assert.ok(text.includes(`\`twill ${name}`), name);
     const flags = [...(await help(name, '--help')).matchAll(/^ {2}--([\w-]+)/gm)];
