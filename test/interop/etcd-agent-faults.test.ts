@@ -144,6 +144,29 @@ test('a lease that another node has taken ends the agent', { skip }, async (t) =
   assert.ok((await etcd.records()).includes(vxlanLease('192.0.2.99', '02:00:00:00:00:99')));
 });
 
+test('removed by hand while another node took a part of it: lost, and not fought for', {
+  skip,
+}, async (t) => {
+  const { etcd, node, cutOff, healed } = await labOnEtcd(t, vxlan, { nodes: 1 });
+  const agent = node(0);
+  agent.run();
+  await agent.ready(0);
+  const key = await keyOf(agent);
+  const part = `subnets/${key.replace('-24', '-25')}`;
+  await cutOff(0);
+  await etcd.remove(`subnets/${key}`);
+  await etcd.put(part, vxlanLease('192.0.2.99', '02:00:00:00:00:99'));
+  const end = ended(agent);
+  await healed(0);
+  const [code] = await end;
+  assert.equal(code, 3);
+  assert.match(agent.lines.join('\n'), /our lease .* is lost: lease .*-25 now covers it/);
+  assert.deepEqual((await etcd.records()).slice(2), [
+    `${etcdPrefix}/${part}`,
+    vxlanLease('192.0.2.99', '02:00:00:00:00:99'),
+  ]);
+});
+
 test('a lease that was removed by hand is put back; one that a hand changed is mended', {
   skip,
 }, async (t) => {
