@@ -30,6 +30,7 @@ import { type HostNetlink, readHostNetwork } from './host.js';
 import { LeaseHolder } from './lease-holder.js';
 import { dataplaneSample, SubnetTexts } from './metrics-sample.js';
 import { explained, localAddresses, openPlane, unregistered, wantedDevice } from './open-plane.js';
+import { addressParameter, textParameter } from './parameters.js';
 import { localTexts, peerJson } from './peer-choice.js';
 import { PeerTable } from './peers.js';
 import { Readiness } from './readiness.js';
@@ -389,18 +390,4 @@ function stoppedWhileStarting(): TwillError {
 async function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-}
-
-function textParameter(params: Json, name: string): string {
-  const value =
-    params !== null && typeof params === 'object' && !Array.isArray(params) ? params[name] : undefined;
-  if (typeof value === 'string') return value;
-  throw new TwillError('ERR_TWILL_ARGUMENT', `the request needs ${name}`);
-}
-
-function addressParameter(params: Json): string {
-  const address =
-    params !== null && typeof params === 'object' && !Array.isArray(params) ? params['address'] : params;
-  if (typeof address === 'string') return address;
-  throw new TwillError('ERR_TWILL_ARGUMENT', 'trace needs an address');
 }
