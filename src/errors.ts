@@ -12,6 +12,7 @@ export type TwillErrorCode =
   | 'ERR_TWILL_STORE_EMPTY' // the store has no network configuration yet
   | 'ERR_TWILL_OUT_OF_SUBNETS' // no free subnet is left
   | 'ERR_TWILL_LEASE_LOST' // somebody else holds our subnet
+  | 'ERR_TWILL_SUPPLANTED' // a flannel on this host has taken our device's place
   | 'ERR_TWILL_INTERFACE' // no usable underlay interface
   | 'ERR_TWILL_DEVICE' // the TUN device cannot be made or used
   | 'ERR_TWILL_SOCKET' // a UDP socket cannot be opened or bound

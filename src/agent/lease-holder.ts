@@ -119,6 +119,7 @@ export class LeaseHolder {
         this.#failures = 0;
       } catch (error) {
         if (error instanceof TwillError && error.code === 'ERR_TWILL_LEASE_LOST') throw error;
+        if (signal.aborted) return;
         this.#failures += 1;
         this.#doubt = true;
         const retryInMs = Math.round(retryDelayMs(this.#failures, random));
@@ -173,7 +174,7 @@ export class LeaseHolder {
     let isHalfWritten = false;
     for (let attempt = 0; attempt < 10 && !signal.aborted; attempt++) {
       this.#doubt = false; // before the listing: what is observed from here on counts again
-      const snapshot = await store.list();
+      const snapshot = await store.list(signal);
       if (snapshot.asOfMs !== undefined) throw unavailable(`${store.description} has not answered yet`);
       const { key } = this.#record;
       const there = snapshot.records.find((record) => record.key === key);

@@ -47,9 +47,19 @@ export function findLeftovers(
       leftovers.push({ index, name, kind: 'tun', mac: null, family: 4, inUse: link.carrier });
     } else if (name === wanted.name) {
       throw foreign(link, why ?? '');
+    } else if (kind === 'vxlan' && /^flannel(-v6)?\.\d+$/.test(name) && leadsInside(link)) {
+      throw stale(link);
     }
   }
   return leftovers;
+
+  /** Routes to peers are more specific than ours to the network: they would win. */
+  function leadsInside({ index }: Link): boolean {
+    return routes.some(
+      ({ destination, index: through }) =>
+        through === index && destination && wanted.networks.some((network) => network.contains(destination)),
+    );
+  }
 
   /** The number of flannel's TUN says nothing, its route does. */
   function leads({ index }: Link): boolean {
@@ -81,6 +91,12 @@ function isNamed(name: string, pattern: string): boolean {
   const [before = '', after] = pattern.split('%d');
   if (after === undefined) return name === pattern;
   return name.startsWith(before) && /^\d+$/.test(name.slice(before.length));
+}
+
+function stale({ name, vxlan }: Link): TwillError {
+  const what = `device ${name} (VNI ${vxlan?.vni}, port ${vxlan?.port}) has routes into the overlay network`;
+  const why = 'a flannel with another configuration has left it, or lives';
+  return new TwillError('ERR_TWILL_DEVICE', `${what}: ${why}: remove it with "ip link delete ${name}"`);
 }
 
 function foreign({ name, kind }: Link, details: string): TwillError {

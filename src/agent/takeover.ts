@@ -35,7 +35,7 @@ export function supplanter(wanted: WantedDevice, netlink: Pick<Netlink, 'links'>
   const flanneld = findFlanneld();
   const who = flanneld ? `flanneld (process ${flanneld.pid})` : 'flannel';
   return new TwillError(
-    'ERR_TWILL_DEVICE',
+    'ERR_TWILL_SUPPLANTED',
     `${who} has put its own device in the place of ${device.name} and carries the packets now: ` +
       'one of the two can run on a node; to have it back, stop flanneld and start this again',
   );

@@ -22,4 +22,4 @@ export interface Command {
 }
 
 /** Exit codes of every command. */
-export const exitCode = { done: 0, failed: 1, wrongUsage: 2, leaseLost: 3 } as const;
+export const exitCode = { done: 0, failed: 1, wrongUsage: 2, leaseLost: 3, supplanted: 4 } as const;

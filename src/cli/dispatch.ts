@@ -82,6 +82,7 @@ function report(
   }
   io.stderr(`${program}: ${error.message.replace(/\s*\n\s*/g, ' ')}`);
   if (error.code === 'ERR_TWILL_LEASE_LOST') return exitCode.leaseLost;
+  if (error.code === 'ERR_TWILL_SUPPLANTED') return exitCode.supplanted;
   if (error.code !== 'ERR_TWILL_USAGE') return exitCode.failed;
   io.stderr(`Try "${start} --help".`);
   return exitCode.wrongUsage;

@@ -1,5 +1,5 @@
 /** The TUN device's place in this host: MTU, queue, addresses, routes. All by netlink, at set-up and when others change it. */
-import { accessSync, constants, writeFileSync } from 'node:fs';
+import { closeSync, constants, openSync, writeFileSync } from 'node:fs';
 import { TwillError } from '../errors.js';
 import { type Link, netlink } from '../native/netlink.js';
 import type { IpAddress } from '../net/ip.js';
@@ -138,7 +138,7 @@ export function refuseRivalRoute(network: Prefix, deviceNames: readonly string[]
  */
 export function makeWay(devices: readonly { readonly index: number; readonly name: string }[]): void {
   try {
-    accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
+    closeSync(openSync('/dev/net/tun', constants.O_RDWR));
   } catch (cause) {
     const fix = 'load the module (modprobe tun), give the container the device, or run as root';
     throw new TwillError('ERR_TWILL_DEVICE', `cannot use /dev/net/tun: ${fix}`, { cause });

@@ -51,12 +51,13 @@ export interface UdpFlow {
   readonly lost: number;
 }
 
-/** Numbered datagrams at a rate; `packetsPerSecond` 0: as fast as the system takes them. */
+/** Numbered datagrams at a rate; `packetsPerSecond` 0: as fast as the system takes them. `begun`: the receiver listens. */
 export async function udpFlow(
   from: Namespace,
   to: Namespace,
   address: string,
   plan: { readonly durationMs: number; readonly packetsPerSecond: number; readonly payloadBytes: number },
+  begun: () => void = () => {},
 ): Promise<UdpFlow> {
   const receiver = start(to, 'udpReceive', {
     address,
@@ -66,6 +67,7 @@ export async function udpFlow(
     timeoutMs: plan.durationMs + 30_000,
   });
   const port = await portOf(receiver);
+  begun();
   const sender = start(from, 'udpSend', { address, port, ...plan });
   const [sent, received] = (await Promise.all([sender.next(), receiver.next()])) as [
     UdpSendReport,

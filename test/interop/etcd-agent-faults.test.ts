@@ -201,12 +201,14 @@ test('the password is in no output', { skip }, async (t) => {
   await etcd.enableAuth();
   const agent = node(0);
   const credentials = ['--etcd-username=twill', `--etcd-password=${password}`];
-  agent.run([...credentials, '--log-level=trace']);
+  agent.run([...credentials, '--log-level=trace', '--healthz-port=8081']);
   await agent.ready(0);
   const shown = [
     JSON.stringify(await agent.status()),
     await agent.twill('status'),
     await agent.twill('peers'),
+    await agent.twill('top', '--json'),
+    await metricsOf(agent),
   ];
   await agent.stop();
   shown.push(agent.stderr);
@@ -224,3 +226,8 @@ test('the password is in no output', { skip }, async (t) => {
   assert.ok(shown.every((text) => text.length > 0));
   assert.ok(!shown.some((text) => text.includes(password)));
 });
+
+async function metricsOf({ namespace }: AgentNode): Promise<string> {
+  const script = `process.stdout.write(await (await fetch('http://127.0.0.1:8081/metrics')).text())`;
+  return (await namespace.exec(process.execPath, ['--input-type=module', '-e', script])).stdout;
+}

@@ -21,3 +21,15 @@ for (const type of ['udp', 'vxlan']) {
     assert.equal((await etcd.records()).length, 6);
   });
 }
+
+test('while nothing changes it knows that it is up to date', { skip }, async (t) => {
+  const { node } = await labOnEtcd(t, { Backend: { Type: 'vxlan' } }, { nodes: 1 });
+  const agent = node(0);
+  agent.run();
+  await agent.ready(0);
+  const heardAtMs = async () => Date.parse((await agent.status()).store.lastSnapshotAt ?? '');
+  const before = await heardAtMs();
+  assert.ok(before > 0);
+  // Beyond what the start itself has to say.
+  await until('news that there are none', async () => (await heardAtMs()) > before + 8000, 60_000);
+});

@@ -1,7 +1,7 @@
 /** On real etcd: nodes as flanneld makes them beside ours, and one that changes hands while the others send. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { tcpBulk, udpFlow } from '../../src/lab/traffic.js';
+import { tcpBulk } from '../../src/lab/traffic.js';
 import { noEtcd } from '../support/etcd.js';
 import {
   allReach,
@@ -9,6 +9,7 @@ import {
   entriesOf,
   type Member,
   mixedCluster,
+  sending,
 } from '../support/mixed-cluster.js';
 import { cannotRun, until } from '../support/namespaces.js';
 
@@ -33,15 +34,10 @@ for (const [name, plan] of plans) {
     await second.startTwill();
     await Promise.all([moving.flannel.ready(3), flannel.flannel.ready(3)]);
     await allReach(members);
-    const [address = ''] = moving.addresses;
     const before = { records: await records.list(), entries: await entriesOf(flannel) };
     assert.equal(before.records.size, 4);
 
-    const flows = [flannel, first].map((from) =>
-      udpFlow(from.namespace, moving.namespace, address, {
-        ...{ durationMs: 4000, packetsPerSecond: 1000, payloadBytes: 200 },
-      }),
-    );
+    const flows = await sending([flannel, first], moving, 4000);
     const delivered = (await first.agent.status()).counters.encap.delivered;
     const isFlowing = async () => (await first.agent.status()).counters.encap.delivered > delivered + 100;
     await until('the flows run', isFlowing);

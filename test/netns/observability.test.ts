@@ -173,6 +173,15 @@ test('top: live on a terminal, by its keys, and the terminal is given back howev
   assert.deepEqual({ code: ended.code, restored: ended.restored }, { code: 0, restored: true });
   assert.ok(ended.output.endsWith('\x1b[?1049l'));
 
+  const crash = "process.on('SIGUSR2', () => { throw new Error('boom'); })";
+  const crashed = await onTerminal([80, 24], [{ await: rates }, { signal: 'USR2' }], command, {
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(crash)}`,
+  });
+  assert.equal(crashed.restored, true);
+  assert.notEqual(crashed.code, 0);
+  const page = crashed.output.indexOf('\x1b[?1049l');
+  assert.ok(page > 0 && crashed.output.indexOf('boom') > page, 'the reason is told where it stays');
+
   // The agent goes away and comes back: top says so and goes on.
   const [looking, told] = [join(directory, 'looking'), join(directory, 'told')];
   const played = onTerminal(

@@ -10,14 +10,16 @@ export interface FlannelRecords {
   remove(key: string): Promise<void>;
 }
 
-/** Those of our directory store, without an end. */
+/** Those of our directory store, with an end after a day as flannel's have in etcd. */
 export class DirectoryRecords implements FlannelRecords {
   readonly #subnets: string;
+  readonly #expiry: string;
   readonly #scratch: string;
   static #count = 0;
 
   constructor(store: string) {
     this.#subnets = join(store, 'subnets');
+    this.#expiry = join(store, 'expiry');
     this.#scratch = join(store, '.tmp');
   }
 
@@ -29,11 +31,14 @@ export class DirectoryRecords implements FlannelRecords {
     return new Map(keys.flatMap((key, i) => (values[i] ? [[key, values[i]] as const] : [])));
   }
 
-  /** Moved into place: readers see the old one or the new one. */
+  /** Moved into place, the end first: readers see the old record or the new one, and neither without an end. */
   async put(key: string, value: string): Promise<void> {
     await mkdir(this.#scratch, { recursive: true });
     const fresh = join(this.#scratch, `flannel-${process.pid}-${DirectoryRecords.#count++}`);
     await writeFile(fresh, value);
+    await mkdir(this.#expiry, { recursive: true });
+    await writeFile(`${fresh}-end`, `${new Date(Date.now() + 86_400_000).toISOString()}\n`);
+    await rename(`${fresh}-end`, join(this.#expiry, key));
     await rename(fresh, join(this.#subnets, key));
   }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Namespace } from '../../src/lab/namespace.js';
+import { type UdpFlow, udpFlow } from '../../src/lab/traffic.js';
 import { AgentNode, labWith } from './agent-node.js';
 import { type Etcd, startEtcd } from './etcd.js';
 import { type FlannelCluster, FlannelNode } from './flannel-node.js';
@@ -154,4 +155,26 @@ export async function entriesOf({ namespace }: Member): Promise<string> {
     .filter((line) => line.includes('flannel'))
     .sort()
     .join('\n');
+}
+
+/** Datagrams from each of these to each address of another, under way when it resolves. */
+export async function sending(
+  from: readonly Member[],
+  to: Member,
+  durationMs: number,
+): Promise<readonly Promise<UdpFlow>[]> {
+  const plan = { durationMs, packetsPerSecond: 1000, payloadBytes: 200 };
+  const flows: Promise<UdpFlow>[] = [];
+  const begun: Promise<void>[] = [];
+  for (const member of from) {
+    for (const address of to.addresses) {
+      const listening = new Promise<void>((resolve) => {
+        flows.push(udpFlow(member.namespace, to.namespace, address, plan, resolve));
+      });
+      begun.push(listening);
+    }
+  }
+  // One that fails says why.
+  await Promise.race([Promise.all(begun), Promise.all(flows)]);
+  return flows;
 }

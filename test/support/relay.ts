@@ -6,9 +6,11 @@ import type { TestContext } from 'node:test';
 export class Relay {
   readonly #server: Server;
   readonly #port: number;
-  readonly #targetPort: number;
+  #targetPort: number;
   readonly #sockets = new Set<Socket>();
   #isCut = false;
+  /** How long what passes takes on its way, in each direction. */
+  delayMs = 0;
   /** Connections that were let through. */
   connections = 0;
 
@@ -41,6 +43,10 @@ export class Relay {
   heal(): void {
     this.#isCut = false;
   }
+  /** Another server stands behind it from now on. */
+  turnTo(targetUrl: string): void {
+    this.#targetPort = Number(new URL(targetUrl).port);
+  }
 
   async close(): Promise<void> {
     this.cut();
@@ -64,7 +70,10 @@ export class Relay {
         this.#sockets.delete(from);
         to.destroy();
       });
-      from.pipe(to);
+      from.on('data', (chunk) => {
+        if (this.delayMs === 0) to.write(chunk);
+        else setTimeout(() => to.write(chunk), this.delayMs).unref();
+      });
     }
   }
 }

@@ -76,6 +76,7 @@ export class EtcdClient {
       return { stream: connection.stream(rpc, token), connection };
     } catch (error) {
       if (error instanceof TwillError) throw error;
+      if (failureKind(error) !== 'elsewhere') throw this.#explained(error, connection);
       this.failed(connection);
       throw unavailable(failureText(error), error);
     }
@@ -111,7 +112,7 @@ export class EtcdClient {
     const wantedMs = CONNECT_TIMEOUT_MS * 2 ** this.#failedRounds;
     const timeoutMs =
       endpoints.length > 1 ? Math.min(wantedMs, LONGEST_CONNECT_TIMEOUT_MS) : LONGEST_CONNECT_TIMEOUT_MS;
-    const reasons: string[] = [];
+    const reasons = new Map<string, string>();
     for (let i = 0; i < endpoints.length && !this.#isClosed; i++, this.#next++) {
       const endpoint = endpoints[this.#next % endpoints.length] ?? '';
       try {
@@ -126,12 +127,14 @@ export class EtcdClient {
       } catch (error) {
         // A file of ours that is wrong is no fault of a member.
         if (error instanceof TwillError) throw error;
-        reasons.push(`${endpoint}: ${failureText(error)}`);
+        reasons.set(endpoint, failureText(error));
       }
     }
     if (this.#isClosed) throw new TwillError('ERR_TWILL_CLOSED', 'the store is closed');
     this.#failedRounds += 1;
-    throw unavailable(`cannot reach etcd at ${reasons.join('; ')}`);
+    // In their order, whichever was first: the same trouble is the same text.
+    const texts = endpoints.map((endpoint) => `${endpoint}: ${reasons.get(endpoint) ?? 'not tried'}`);
+    throw unavailable(`cannot reach etcd at ${texts.join('; ')}`);
   }
 
   async #tokenFor(connection: Connection, signal: AbortSignal | undefined): Promise<string | undefined> {

@@ -108,7 +108,9 @@ export class Connection {
       metadata(token, { hasleader: 'true' }),
     );
     this.#calls.add(call);
-    call.once('close', () => this.#calls.delete(call));
+    // Whoever reads it hears of its errors; nobody may be reading yet, or any more.
+    call.on('error', () => {});
+    call.once('status', () => this.#calls.delete(call));
     return call;
   }
 
@@ -128,7 +130,7 @@ export class Connection {
       const isInTime = await new Promise<boolean>((resolve) => {
         channel.watchConnectivityState(state, deadline, (late) => resolve(late === undefined));
       });
-      if (!isInTime) throw new Error(`no answer within ${timeoutMs} ms`);
+      if (!isInTime) throw new Error('no answer in time');
     }
   }
 

@@ -20,7 +20,7 @@ import { Mirror } from './mirror.js';
 import { RANGE, TXN } from './rpc.js';
 import { followLeases } from './watch.js';
 
-const LIST_TIMEOUT_MS = 15_000;
+const LIST_TIMEOUT_MS = 10_000;
 const FRESH_MS = 30_000;
 
 export class EtcdStore implements Store {
@@ -135,10 +135,16 @@ export class EtcdStore implements Store {
   ): Promise<StoreRecord | null> {
     const at = this.#pathOf(key);
     const lease = ttlMs === undefined ? 0n : await this.#ends.grant(ttlMs);
-    const { succeeded, responses } = await this.#client.call(TXN, {
+    const request = {
       compare: [{ key: at, result: COMPARE_EQUAL, ...condition }],
       success: [{ put: { key: at, value: Buffer.from(value), lease } }, { range: { key: at } }],
       failure: [{ range: { key: at } }],
+    };
+    const { succeeded, responses } = await this.#client.call(TXN, request).catch(async (error) => {
+      // Refused, so surely not done. Else it may have been, and the grant be in use.
+      const isRefused = error instanceof TwillError && error.code === 'ERR_TWILL_STORE';
+      if (isRefused && lease !== 0n) await this.#ends.revoke(lease);
+      throw error;
     });
     const [there] = responses.at(-1)?.range?.kvs ?? [];
     // An attempt of ours may have succeeded and its answer been lost: the lease is nobody else's.

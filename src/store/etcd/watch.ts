@@ -15,6 +15,8 @@ import { RANGE, WATCH } from './rpc.js';
 const FIRST_RETRY_MS = 100;
 /** With a quarter more, two seconds: so soon after its return we are up to date. */
 const LONGEST_RETRY_MS = 1600;
+/** Who is refused asks seldom: each password that etcd looks at costs it a tenth of a second. */
+const LONGEST_REFUSED_RETRY_MS = 30_000;
 const CREATED_WITHIN_MS = 5000;
 /** How often we make sure that nothing has escaped us. */
 const PROGRESS_EACH_MS = 10_000;
@@ -44,6 +46,7 @@ export async function followLeases(parts: WatchParts, signal: AbortSignal): Prom
   let isCurrent = start !== null;
   let failures = 0;
   let hasRenewed = false;
+  let longestMs = LONGEST_RETRY_MS;
   if (start) onChange(start);
   while (!signal.aborted) {
     try {
@@ -65,11 +68,13 @@ export async function followLeases(parts: WatchParts, signal: AbortSignal): Prom
       hasRenewed = again;
       if (again) continue;
       failures += 1;
+      const isRefused = error instanceof TwillError && error.code === 'ERR_TWILL_STORE';
+      longestMs = isRefused ? LONGEST_REFUSED_RETRY_MS : LONGEST_RETRY_MS;
       if (error instanceof HistoryLost) isCurrent = false;
       // That one member goes away is no trouble while another one serves at once.
       else if (failures > 1 || error instanceof TwillError) onTrouble(error as Error);
     }
-    await delay(retryMs(failures), undefined, { signal }).catch(() => {});
+    await delay(retryMs(failures, longestMs), undefined, { signal }).catch(() => {});
   }
 }
 
@@ -109,8 +114,6 @@ async function follow(
     clearTimeout(notCreated);
     clearInterval(progress);
     signal.removeEventListener('abort', cancel);
-    // What still comes of it concerns nobody.
-    stream.on('error', () => {});
     stream.cancel();
   }
 }
@@ -136,7 +139,7 @@ function restored(before: bigint, now: bigint): TwillError {
 }
 
 /** A quarter up or down, so that nodes do not march in step. */
-function retryMs(failures: number): number {
-  const step = Math.min(FIRST_RETRY_MS * 2 ** Math.max(failures - 1, 0), LONGEST_RETRY_MS);
+function retryMs(failures: number, longestMs: number): number {
+  const step = Math.min(FIRST_RETRY_MS * 2 ** Math.max(failures - 1, 0), longestMs);
   return step * (0.75 + 0.5 * Math.random());
 }

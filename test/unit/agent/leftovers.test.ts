@@ -64,6 +64,20 @@ test('a device that only bears the name is left alone, and named with what is fo
   assert.throws(() => findLeftovers(vxlan, [link('flannel.1', 'bridge')], []), { message: shown });
 });
 
+test('a device that a flannel with another configuration left is named where its routes would win over ours', () => {
+  const left = link('flannel.1', 'vxlan', { vxlan: attributes });
+  const routes = [route(7, '10.77.3.0/24')];
+  for (const wanted of [udp, { ...vxlan, name: 'flannel.7', vni: 7 }]) {
+    assert.deepEqual(findLeftovers(wanted, [left], []), []);
+    assert.deepEqual(findLeftovers(wanted, [left], [route(7, '10.78.3.0/24')]), []);
+    assert.throws(() => findLeftovers(wanted, [left], routes), {
+      code: 'ERR_TWILL_DEVICE',
+      message:
+        /^device flannel\.1 \(VNI 1, port 8472\) has routes into the overlay network: .*"ip link delete flannel\.1"$/,
+    });
+  }
+});
+
 test("flannel's TUN is known by its route to the overlay network, ours by its name", () => {
   const links = [
     link('flannel0', 'tun', { index: 5, carrier: false }),

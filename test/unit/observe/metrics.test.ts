@@ -1,7 +1,9 @@
 /** `/metrics` as a monitor reads it. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { type DataplaneSample, Metrics, MOST_PEER_SERIES } from '../../../src/observe/metrics.js';
+import { root } from '../../support/documents.js';
 import { readExposition } from '../../support/exposition.js';
 import { dataplaneSample, metricsSample } from '../../support/metrics-sample.js';
 
@@ -80,4 +82,22 @@ test('ten thousand peers: a bounded number of series', async () => {
   );
   const busiest = { direction: 'encap', peer: subnets.at(-1) ?? '' };
   assert.equal(value('twill_peer_packets_total', busiest), 9999);
+});
+
+test('the library is loaded with the health port, not before', () => {
+  const script = `
+    const { createRequire } = await import('node:module');
+    const loaded = () => Object.keys(createRequire(import.meta.url).cache ?? {}).some((path) => path.includes('prom-client'));
+    const at = (path) => new URL(path, ${JSON.stringify(import.meta.url)}).href;
+    await import(at('../../../src/cli/run.js'));
+    const before = loaded();
+    const { Metrics } = await import(at('../../../src/observe/metrics.js'));
+    await Metrics.open(() => ({ conditions: {}, dataplane: null }));
+    console.log(before, loaded());
+    process.exit();`;
+  const out = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    cwd: root,
+  });
+  assert.equal(out, 'false true\n');
 });
