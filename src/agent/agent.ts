@@ -30,9 +30,7 @@ import { type HostNetlink, readHostNetwork } from './host.js';
 import { LeaseHolder } from './lease-holder.js';
 import { dataplaneSample, SubnetTexts } from './metrics-sample.js';
 import { explained, localAddresses, openPlane, unregistered, wantedDevice } from './open-plane.js';
-
 import { addressParameter, textParameter } from './parameters.js';
-
 import { localTexts, peerJson } from './peer-choice.js';
 import { PeerTable } from './peers.js';
 import { Readiness } from './readiness.js';

@@ -10,7 +10,7 @@ export function textParameter(params: Json, name: string): string {
   throw new TwillError('ERR_TWILL_ARGUMENT', `the request needs ${name}`);
 }
 
-/** Throws ERR_TWILL_ARGUMENT. */
+/** Alone, or in an object. Throws ERR_TWILL_ARGUMENT. */
 export function addressParameter(params: Json): string {
   const address =
     params !== null && typeof params === 'object' && !Array.isArray(params) ? params['address'] : params;
