@@ -130,9 +130,9 @@ export class Agent {
         status: () => started().status(),
         peers: () => started().peers(),
         trace: (params) => started().trace(addressParameter(params)),
+        traffic: (params) => started().traffic(params),
         peer: (params) => started().peer(params),
         capture: (params) => started().capture(params),
-        traffic: (params) => started().traffic(params),
       });
       undo.push(() => control.close());
       parts.serviceManager?.status(`starting: ${store.description} is asked for the network configuration`);
