@@ -111,6 +111,6 @@ async function helpText(): Promise<string> {
     ...summaries,
     '',
     '"twill <command> --help" tells more; --version prints the version.',
-    'Exit codes: 0 done, 1 failed, 2 wrong usage; of "run" also 3: another node holds our lease.',
+    'Exit codes: 0 done, 1 failed, 2 wrong usage; of "run" also 3 and 4 (see there).',
   ].join('\n');
 }

@@ -3,16 +3,15 @@ import { packageVersion } from '../agent/version.js';
 import { runFlags, runOptions } from '../config/run-options.js';
 import { type CommandIo, exitCode } from './command.js';
 import { usageText } from './control.js';
-import { idleFlagsText, runAgent } from './run.js';
+import { endingText, idleFlagsText, runAgent } from './run.js';
 
 const usage = usageText(
   'flanneld [flags]',
   [
     'Twill in the place of flanneld: leases in etcd on the usual ports, /run/flannel/subnet.env, and the flags and FLANNELD_',
-    'variables of flannel. "twill status", "peers" and "trace" ask it. Logs are JSON lines on standard error.',
+    'variables of flannel. "twill status" and the other commands ask it. Logs are JSON lines on standard error.',
     '',
-    'SIGINT and SIGTERM stop it (a second one at once); SIGHUP reads the network configuration again.',
-    'Exit codes: 0 stopped, 1 failed, 2 wrong usage, 3 another node holds our lease.',
+    ...endingText,
   ],
   runFlags,
   idleFlagsText,

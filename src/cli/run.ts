@@ -15,6 +15,13 @@ export const idleFlagsText = [
   ...idleFlags.map(({ name, help }) => `  --${name.padEnd(30)} ${help}`),
 ].join('\n');
 
+/** How the agent ends. */
+export const endingText = [
+  'SIGINT and SIGTERM stop it (a second one at once); SIGHUP reads the network configuration again.',
+  'Exit codes: 0 stopped, 1 failed, 2 wrong usage, 3 another node holds our lease, 4 a flannel on this host has put its',
+  'own device in the place of ours.',
+];
+
 export const runCommand: Command = {
   name: 'run',
   summary: 'run the agent of this node in the foreground',
@@ -25,8 +32,7 @@ export const runCommand: Command = {
       "names. Flags are flannel's where they mean the same, and each can come from the environment: TWILL_<NAME> or",
       'FLANNELD_<NAME>, upper case, "_" for "-". Logs are JSON lines on standard error.',
       '',
-      'SIGINT and SIGTERM stop it (a second one at once); SIGHUP reads the network configuration again.',
-      'Exit codes: 0 stopped, 1 failed, 2 wrong usage, 3 another node holds our lease.',
+      ...endingText,
     ],
     runFlags,
     idleFlagsText,
