@@ -18,6 +18,7 @@ export interface ExecResult {
 export class Namespace implements AsyncDisposable {
   readonly #holder: ChildProcess;
   readonly #children = new Set<ChildProcess>();
+  #isClosed = false;
   readonly label: string;
   readonly pid: number;
 
@@ -63,8 +64,10 @@ export class Namespace implements AsyncDisposable {
     return ['setpriv', ['--pdeathsig=KILL', '--', ...inside]];
   }
 
-  /** Starts a process inside; it is ended with the namespace at the latest. */
+  /** Starts a process inside; it is ended with the namespace at the latest. Throws where that is closed. */
   spawn(command: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
+    // Somebody who has not noticed the end yet: nothing would end the process.
+    if (this.#isClosed) throw new TwillError('ERR_TWILL_CLOSED', `namespace ${this.label} is closed`);
     const [file, argv] = this.command(command, args);
     const child = spawn(file, argv, options);
     this.#children.add(child);
@@ -94,6 +97,7 @@ export class Namespace implements AsyncDisposable {
 
   /** Ends the processes started inside, then the namespace itself. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     const ended = [...this.#children].map(async (child) => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const exit = once(child, 'exit');

@@ -6,6 +6,7 @@ import { access, readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { Namespace } from '../../src/lab/namespace.js';
 import { cannotRun, until } from '../support/namespaces.js';
 
 const skip = await cannotRun();
@@ -31,3 +32,10 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     await until('both are gone', async () => (await Promise.all(pids.map(isGone))).every(Boolean));
   });
 }
+
+test('nothing is started in a namespace that is closed', { skip }, async () => {
+  const namespace = await Namespace.create('closed');
+  const closed = namespace.close();
+  assert.throws(() => namespace.spawn('sleep', ['9']), { code: 'ERR_TWILL_CLOSED' });
+  await closed;
+});
