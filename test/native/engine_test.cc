@@ -7,6 +7,7 @@
 
 #include "encap/vxlan.h"
 #include "support/path.h"
+#include "support/user_ports.h"
 
 namespace twill {
 
@@ -40,18 +41,6 @@ std::vector<uint8_t> SetPeer(uint16_t port) {
   return op;
 }
 
-bool Push(Engine& engine, UserChannel& channel, std::span<const uint8_t> bytes, const Endpoint& remote = {}) {
-  Packet p;
-  if (engine.pool()->Take(&p.slot, 1) == 0) return false;
-  p.data = engine.pool()->PacketStart(p.slot);
-  std::copy(bytes.begin(), bytes.end(), p.data);
-  p.len = static_cast<uint32_t>(bytes.size());
-  p.remote = remote;
-  if (channel.Push(p)) return true;
-  engine.pool()->Give(&p.slot, 1);
-  return false;
-}
-
 test::Bytes FromPeer() {
   Peer row;
   row.subnet.address.family = 4;
@@ -73,8 +62,8 @@ TEST_CASE("engine: a packet out and a packet in, stepped by the caller") {
   test::Shape out;
   out.source = "10.5.1.9";
   out.destination = "10.5.2.9";
-  REQUIRE(Push(*engine, *engine->overlay_channel(), test::IpPacket(out)));
-  REQUIRE(Push(*engine, *engine->underlay_channel(), FromPeer(), {test::Address("192.0.2.2"), 40'000}));
+  REQUIRE(test::Push(*engine, *engine->overlay_channel(), test::IpPacket(out)));
+  REQUIRE(test::Push(*engine, *engine->underlay_channel(), FromPeer(), {test::Address("192.0.2.2"), 40'000}));
   CHECK(engine->Step() == 2);
   Packet sent, delivered;
   REQUIRE(engine->underlay_channel()->Pull(&sent, 1) == 1);
@@ -90,7 +79,7 @@ TEST_CASE("engine: a packet out and a packet in, stepped by the caller") {
 TEST_CASE("engine: a caller may publish as often as it likes between two steps") {
   auto engine = NewEngine(ConfigOf(0));
   REQUIRE(engine->Publish(SetPeer(1)).ok());
-  REQUIRE(Push(*engine, *engine->overlay_channel(), test::IpPacket({})));
+  REQUIRE(test::Push(*engine, *engine->overlay_channel(), test::IpPacket({})));
   CHECK(engine->Step() == 1);
   for (uint16_t port = 2; port < 6; port++) CHECK(*engine->Publish(SetPeer(port)) == port);
   CHECK(engine->Trace(test::Address("10.5.2.1")).peer.endpoint.port == 5);
@@ -136,7 +125,7 @@ TEST_CASE("engine: workers, program and control side at once: nothing is lost or
                           : outward       ? test::IpPacket({})
                                           : FromPeer();
       UserChannel& channel = outward ? *engine->overlay_channel() : *engine->underlay_channel();
-      while (!Push(*engine, channel, bytes, {test::Address("192.0.2.2"), 40'000})) drain();
+      while (!test::Push(*engine, channel, bytes, {test::Address("192.0.2.2"), 40'000})) drain();
       (outward ? encap : decap)++;
       if (i % 50 == 0) drain();
     }
@@ -179,7 +168,7 @@ TEST_CASE("engine: a worker that is stuck does not turn, and turns again when it
   test::Shape out;
   out.source = "10.5.1.9";
   out.destination = "10.5.2.9";
-  REQUIRE(Push(*engine, *engine->overlay_channel(), test::IpPacket(out)));
+  REQUIRE(test::Push(*engine, *engine->overlay_channel(), test::IpPacket(out)));
   while (!is_stuck) std::this_thread::yield();
   CHECK(!turns(50));
   may_go = true;

@@ -7,6 +7,7 @@
 #include "engine/accounting.h"
 #include "engine/engine.h"
 #include "support/path.h"
+#include "support/user_ports.h"
 
 namespace twill {
 
@@ -58,27 +59,6 @@ std::unique_ptr<Engine> NewEngine(size_t workers, bool source_check = true) {
   return std::move(*engine);
 }
 
-bool Push(Engine& engine, UserChannel& channel, const test::Bytes& bytes, const Endpoint& remote = {}) {
-  Packet p;
-  if (engine.pool()->Take(&p.slot, 1) == 0) return false;
-  p.data = engine.pool()->PacketStart(p.slot);
-  std::copy(bytes.begin(), bytes.end(), p.data);
-  p.len = static_cast<uint32_t>(bytes.size());
-  p.remote = remote;
-  if (channel.Push(p)) return true;
-  engine.pool()->Give(&p.slot, 1);
-  return false;
-}
-
-void Drain(Engine& engine) {
-  Packet out[kBatchMax];
-  for (UserChannel* channel : {engine.overlay_channel(), engine.underlay_channel()}) {
-    while (size_t n = channel->Pull(out, kBatchMax)) {
-      for (size_t i = 0; i < n; i++) engine.pool()->Give(&out[i].slot, 1);
-    }
-  }
-}
-
 test::Bytes Framed(const test::Bytes& inner) {
   Peer row;
   row.subnet.address.family = !inner.empty() && inner[0] >> 4 == 6 ? 6 : 4;
@@ -97,13 +77,13 @@ void PushAny(Engine& engine, test::Random& random) {
   if (random.OneIn(2)) {
     shape.source = "10.5.1.9";
     shape.destination = Text(n, random.Byte());
-    Push(engine, *engine.overlay_channel(),
-         random.OneIn(8) ? test::AnyPacket(random) : test::IpPacket(shape));
+    test::Push(engine, *engine.overlay_channel(),
+               random.OneIn(8) ? test::AnyPacket(random) : test::IpPacket(shape));
   } else {
     shape.source = Text(random.OneIn(8) ? static_cast<uint32_t>(random.Below(kRows)) : n, random.Byte());
     if (random.OneIn(10)) shape.source = "192.0.2.3";  // a peer's own address
     test::Bytes inner = random.OneIn(8) ? test::AnyPacket(random) : test::IpPacket(shape);
-    Push(engine, *engine.underlay_channel(), Framed(inner), {EndpointOf(n), 40'000});
+    test::Push(engine, *engine.underlay_channel(), Framed(inner), {EndpointOf(n), 40'000});
   }
 }
 
@@ -143,11 +123,12 @@ TEST_CASE("peer counters: one packet each way is counted under its peer, a drop 
   out.destination = in.source = Text(7, 9);
   foreign.source = Text(8, 9);
   foreign.destination = "10.5.1.9";
-  REQUIRE(Push(*engine, *engine->overlay_channel(), test::IpPacket(out)));
-  REQUIRE(Push(*engine, *engine->underlay_channel(), Framed(test::IpPacket(in)), {EndpointOf(7), 40'000}));
+  REQUIRE(test::Push(*engine, *engine->overlay_channel(), test::IpPacket(out)));
   REQUIRE(
-      Push(*engine, *engine->underlay_channel(), Framed(test::IpPacket(foreign)), {EndpointOf(7), 40'000}));
-  while (engine->Step() > 0) Drain(*engine);
+      test::Push(*engine, *engine->underlay_channel(), Framed(test::IpPacket(in)), {EndpointOf(7), 40'000}));
+  REQUIRE(test::Push(*engine, *engine->underlay_channel(), Framed(test::IpPacket(foreign)),
+                     {EndpointOf(7), 40'000}));
+  while (engine->Step() > 0) test::Drain(*engine);
   PeerTotals seven, eight, none;
   REQUIRE(engine->ReadPeer(SubnetOf(7), seven));
   REQUIRE(engine->ReadPeer(SubnetOf(8), eight));
@@ -179,7 +160,7 @@ TEST_CASE("peer counters: peers, those gone and those unknown add up to the tota
       }
       if (!ops.empty()) REQUIRE(engine->Publish(ops).ok());
       for (size_t n = random.Below(150); n > 0; n--) PushAny(*engine, random);
-      while (engine->Step() > 0) Drain(*engine);
+      while (engine->Step() > 0) test::Drain(*engine);
       if (round % 40 == 0) CheckAddsUp(*engine);
       for (uint32_t n = 0; n < kRows; n++) {
         PeerTotals one{};
@@ -198,8 +179,8 @@ TEST_CASE("peer counters: a peer that comes anew starts from zero, one that only
   out.source = "10.5.1.9";
   out.destination = Text(7, 9);
   auto send = [&] {
-    REQUIRE(Push(*engine, *engine->overlay_channel(), test::IpPacket(out)));
-    while (engine->Step() > 0) Drain(*engine);
+    REQUIRE(test::Push(*engine, *engine->overlay_channel(), test::IpPacket(out)));
+    while (engine->Step() > 0) test::Drain(*engine);
     PeerTotals totals{};
     engine->ReadPeer(SubnetOf(7), totals);
     return At(totals, PeerCount::kEncapPackets);
@@ -269,7 +250,7 @@ TEST_CASE("peer counters: with workers at work and peers that come and go, all i
   });
   for (size_t i = 0; i < test::Times(60'000); i++) {
     PushAny(*engine, random);
-    if (i % 30 == 0) Drain(*engine);
+    if (i % 30 == 0) test::Drain(*engine);
   }
   done.store(true);
   control.join();

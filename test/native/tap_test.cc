@@ -9,6 +9,7 @@
 #include "encap/vxlan.h"
 #include "engine/engine.h"
 #include "support/path.h"
+#include "support/user_ports.h"
 
 namespace twill {
 
@@ -56,28 +57,6 @@ std::unique_ptr<Engine> NewEngine(size_t workers) {
       "c0000202000000000000000000000000");
   REQUIRE((*engine)->Publish(op).ok());
   return std::move(*engine);
-}
-
-bool Push(Engine& engine, UserChannel& channel, std::span<const uint8_t> bytes, const Endpoint& remote = {}) {
-  Packet p;
-  if (engine.pool()->Take(&p.slot, 1) == 0) return false;
-  p.data = engine.pool()->PacketStart(p.slot);
-  std::copy(bytes.begin(), bytes.end(), p.data);
-  p.len = static_cast<uint32_t>(bytes.size());
-  p.remote = remote;
-  p.tos = 2;
-  if (channel.Push(p)) return true;
-  engine.pool()->Give(&p.slot, 1);
-  return false;
-}
-
-void Drain(Engine& engine) {
-  Packet out[kBatchMax];
-  for (UserChannel* channel : {engine.overlay_channel(), engine.underlay_channel()}) {
-    while (size_t n = channel->Pull(out, kBatchMax)) {
-      for (size_t i = 0; i < n; i++) engine.pool()->Give(&out[i].slot, 1);
-    }
-  }
 }
 
 test::Bytes Outward(const char* destination) {
@@ -177,17 +156,17 @@ TEST_CASE("tap ring: writer and reader at once" * doctest::test_suite("threads")
 
 TEST_CASE("tap: what passed, as it was on the wire, with its fate") {
   auto engine = NewEngine(0);
-  REQUIRE(Push(*engine, *engine->overlay_channel(), Outward("10.5.2.9")));
+  REQUIRE(test::Push(*engine, *engine->overlay_channel(), Outward("10.5.2.9")));
   engine->Step();
-  Drain(*engine);
+  test::Drain(*engine);
   REQUIRE(engine->OpenTap({}, 65'535, 1 << 20).ok());
   CHECK_FALSE(engine->OpenTap({}, 65'535, 1 << 20).ok());
   CHECK(ReadAll(*engine).empty());
 
-  REQUIRE(Push(*engine, *engine->overlay_channel(), Outward("10.5.2.9")));
-  REQUIRE(Push(*engine, *engine->overlay_channel(), Outward("10.9.9.9")));
-  REQUIRE(Push(*engine, *engine->underlay_channel(), Inward(), kPeer));
-  REQUIRE(Push(*engine, *engine->underlay_channel(), test::Hex("0800"), kPeer));
+  REQUIRE(test::Push(*engine, *engine->overlay_channel(), Outward("10.5.2.9")));
+  REQUIRE(test::Push(*engine, *engine->overlay_channel(), Outward("10.9.9.9")));
+  REQUIRE(test::Push(*engine, *engine->underlay_channel(), Inward(), kPeer, 2));
+  REQUIRE(test::Push(*engine, *engine->underlay_channel(), test::Hex("0800"), kPeer));
   engine->Step();
   auto records = ReadAll(*engine);
   REQUIRE(records.size() == 4);
@@ -216,11 +195,11 @@ TEST_CASE("tap: what passed, as it was on the wire, with its fate") {
 
   engine->CloseTap();
   engine->CloseTap();
-  REQUIRE(Push(*engine, *engine->overlay_channel(), Outward("10.9.9.9")));
+  REQUIRE(test::Push(*engine, *engine->overlay_channel(), Outward("10.9.9.9")));
   engine->Step();
   CHECK(ReadAll(*engine).empty());
   CHECK(engine->OpenTap({}, 100, 1 << 16).ok());
-  Drain(*engine);
+  test::Drain(*engine);
 }
 
 TEST_CASE("tap: filters by peer, subnet, fate and turn; bytes beyond the snap length stay") {
@@ -228,12 +207,12 @@ TEST_CASE("tap: filters by peer, subnet, fate and turn; bytes beyond the snap le
   auto passes = [&](const TapFilter& filter, uint32_t snap_bytes = 65'535) {
     REQUIRE(engine->OpenTap(filter, snap_bytes, 1 << 20).ok());
     for (const char* to : {"10.5.2.9", "10.5.2.200", "10.9.9.9"}) {
-      REQUIRE(Push(*engine, *engine->overlay_channel(), Outward(to)));
+      REQUIRE(test::Push(*engine, *engine->overlay_channel(), Outward(to)));
     }
-    REQUIRE(Push(*engine, *engine->underlay_channel(), Inward(), kPeer));
-    REQUIRE(Push(*engine, *engine->underlay_channel(), Inward(), {test::Address("192.0.2.9"), 1}));
+    REQUIRE(test::Push(*engine, *engine->underlay_channel(), Inward(), kPeer));
+    REQUIRE(test::Push(*engine, *engine->underlay_channel(), Inward(), {test::Address("192.0.2.9"), 1}));
     engine->Step();
-    Drain(*engine);
+    test::Drain(*engine);
     auto records = ReadAll(*engine);
     CHECK(engine->CountTap().kept == records.size());
     engine->CloseTap();
@@ -274,9 +253,9 @@ TEST_CASE("tap: what does not fit is counted, and costs the traffic nothing") {
   REQUIRE(engine->OpenTap({}, 65'535, 1 << 16).ok());
   const size_t count = 2000;
   for (size_t i = 0; i < count; i++) {
-    REQUIRE(Push(*engine, *engine->overlay_channel(), Outward("10.5.2.9")));
+    REQUIRE(test::Push(*engine, *engine->overlay_channel(), Outward("10.5.2.9")));
     engine->Step();
-    Drain(*engine);
+    test::Drain(*engine);
   }
   CHECK(engine->Stats().encap.delivered == count);
   TapCounts counts = engine->CountTap();
@@ -306,13 +285,13 @@ TEST_CASE("tap: opened, read and closed amid traffic" * doctest::test_suite("thr
   });
   const size_t count = test::Times(20'000);
   for (size_t i = 0; i < count; i++) {
-    while (!Push(*engine, *engine->overlay_channel(), Outward(i % 3 ? "10.5.2.9" : "10.9.9.9")))
-      Drain(*engine);
-    while (!Push(*engine, *engine->underlay_channel(), Inward(), kPeer)) Drain(*engine);
-    if (i % 50 == 0) Drain(*engine);
+    while (!test::Push(*engine, *engine->overlay_channel(), Outward(i % 3 ? "10.5.2.9" : "10.9.9.9")))
+      test::Drain(*engine);
+    while (!test::Push(*engine, *engine->underlay_channel(), Inward(), kPeer)) test::Drain(*engine);
+    if (i % 50 == 0) test::Drain(*engine);
   }
   for (;;) {
-    Drain(*engine);
+    test::Drain(*engine);
     EngineStats stats = engine->Stats();
     if (stats.encap.received == count && stats.decap.received == count) break;
   }
