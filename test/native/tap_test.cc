@@ -267,7 +267,8 @@ TEST_CASE("tap: what does not fit is counted, and costs the traffic nothing") {
 TEST_CASE("tap: opened, read and closed amid traffic" * doctest::test_suite("threads")) {
   auto engine = NewEngine(2);
   std::atomic<bool> done{false};
-  size_t records = 0, rounds = 0, wrong = 0;
+  std::atomic<size_t> records{0}, rounds{0};
+  size_t wrong = 0;
   std::thread control([&] {
     test::Bytes out(1 << 18);
     while (!done.load()) {
@@ -283,12 +284,13 @@ TEST_CASE("tap: opened, read and closed amid traffic" * doctest::test_suite("thr
       rounds++;
     }
   });
-  const size_t count = test::Times(20'000);
-  for (size_t i = 0; i < count; i++) {
-    while (!test::Push(*engine, *engine->overlay_channel(), Outward(i % 3 ? "10.5.2.9" : "10.9.9.9")))
+  size_t count = 0;
+  // As long as it takes for the tap to have been open and closed a few times.
+  for (size_t least = test::Times(20'000); count < least || rounds < 3 || records == 0; count++) {
+    while (!test::Push(*engine, *engine->overlay_channel(), Outward(count % 3 ? "10.5.2.9" : "10.9.9.9")))
       test::Drain(*engine);
     while (!test::Push(*engine, *engine->underlay_channel(), Inward(), kPeer)) test::Drain(*engine);
-    if (i % 50 == 0) test::Drain(*engine);
+    if (count % 50 == 0) test::Drain(*engine);
   }
   for (;;) {
     test::Drain(*engine);
@@ -298,8 +300,6 @@ TEST_CASE("tap: opened, read and closed amid traffic" * doctest::test_suite("thr
   done.store(true);
   control.join();
   CHECK(wrong == 0);
-  CHECK(rounds > 1);
-  CHECK(records > 0);
   engine->Close();
   CHECK(engine->pool()->free() == 512);
 }
