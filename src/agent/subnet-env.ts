@@ -2,14 +2,14 @@
  * subnet.env: what a CNI plugin, a shell or systemd learns about this node, and where we find our last subnet again
  * after a restart. Lines, order and rounding are flannel's; the subnet stands as its first usable address (the bridge's).
  */
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { chmod, type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { chmod, type FileHandle, mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { TwillError } from '../errors.js';
 import type { LeaseSubnets } from '../lease/lease.js';
 import type { IpFamily } from '../net/ip.js';
 import { Prefix } from '../net/prefix.js';
+import { replaceFile } from '../store/files.js';
 
 export interface SubnetEnv {
   readonly networks: LeaseSubnets;
@@ -113,21 +113,11 @@ export async function readSubnetText(path: string): Promise<string | null> {
 /** Replaces the file in one step: readers see the old one or the new one, also after a crash. Mode 0644, directory 0755. */
 export async function writeSubnetEnv(path: string, env: SubnetEnv): Promise<void> {
   const directory = dirname(path);
-  const temporary = join(directory, `.subnet.env.${process.pid}.${randomBytes(6).toString('hex')}`);
   try {
     const made = await mkdir(directory, { recursive: true, mode: 0o755 });
     if (made !== undefined) await chmod(directory, 0o755);
-    const file = await open(temporary, 'wx', 0o644);
-    try {
-      await file.writeFile(formatSubnetEnv(env));
-      await file.chmod(0o644); // whatever the umask
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
+    await replaceFile(path, formatSubnetEnv(env), 0o644);
   } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => {});
     throw new TwillError(
       'ERR_TWILL_CONFIG',
       `cannot write subnet file ${path}: ${(cause as Error).message}`,

@@ -5,6 +5,7 @@
  * those of arrival here.
  */
 import { TwillError } from '../errors.js';
+import { loadOptional, type OptionalPackage } from '../native/optional-package.js';
 import { type CapturedFrame, LINK_TYPE } from '../pcap/frame.js';
 
 const LINK_TYPES: { readonly [name: string]: number } = {
@@ -19,8 +20,11 @@ const LONGEST_FRAME_BYTES = 65_535;
 /** Fetched, not yet used. */
 const MOST_WAITING = 8192;
 
-const INSTALL =
-  'install it with "apt-get install libpcap-dev g++ make python3" and "npm install --no-save cap@0.2.1" in the package of twill';
+const CAP: OptionalPackage = {
+  ...{ name: 'cap', neededBy: '--interface', code: 'ERR_TWILL_CAPTURE' },
+  install:
+    'install it with "apt-get install libpcap-dev g++ make python3" and "npm install --no-save cap@0.2.1" in the package of twill',
+};
 
 export class InterfaceCapture {
   readonly linkType: number;
@@ -41,7 +45,7 @@ export class InterfaceCapture {
 
   /** `filter`: in the language of libpcap. Throws ERR_TWILL_CAPTURE. */
   static async open(device: string, filter: string): Promise<InterfaceCapture> {
-    const { Cap } = await loadCap();
+    const { Cap } = await loadOptional(() => import('cap'), CAP);
     const cap = new Cap();
     const buffer = Buffer.alloc(LONGEST_FRAME_BYTES);
     let name: string;
@@ -94,20 +98,6 @@ export class InterfaceCapture {
     this.#isClosed = true;
     this.#cap.close();
     this.#wake();
-  }
-}
-
-async function loadCap() {
-  try {
-    return (await import('cap')).default;
-  } catch (cause) {
-    const isMissing = /Cannot find (package|module)/.test((cause as Error).message);
-    const why = isMissing
-      ? 'which is not built here'
-      : `which does not load (${(cause as Error).message.split('\n')[0]})`;
-    throw new TwillError('ERR_TWILL_CAPTURE', `--interface needs the package cap, ${why}: ${INSTALL}`, {
-      cause,
-    });
   }
 }
 

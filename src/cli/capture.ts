@@ -9,7 +9,7 @@ import {
   passedJson,
   passedLine,
 } from '../capture/passed.js';
-import { type CaptureSource, openSource } from '../capture/sources.js';
+import { type CaptureSource, openSource, type SourceOptions } from '../capture/sources.js';
 import { type FlagSpec, type FlagValue, parseFlags, textFlag } from '../config/flags.js';
 import { TwillError } from '../errors.js';
 import { IpAddress } from '../net/ip.js';
@@ -115,16 +115,8 @@ export const captureCommand: Command = {
   run: capture,
 };
 
-interface Wanted {
-  readonly socket: string;
-  readonly interface: string;
-  readonly filter: string;
-  readonly readPath: string;
+interface Wanted extends Omit<SourceOptions, 'ports' | 'snapBytes'> {
   readonly writePath: string;
-  readonly peer: string;
-  readonly subnets: readonly string[];
-  readonly drops: readonly string[];
-  readonly every: number;
   readonly port: number;
   readonly count: number;
   readonly seconds: number;

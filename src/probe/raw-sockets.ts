@@ -4,6 +4,7 @@
  * overwrites; larger messages than that buffer are cut.
  */
 import { TwillError } from '../errors.js';
+import { loadOptional, type OptionalPackage } from '../native/optional-package.js';
 import type { IpAddress, IpFamily } from '../net/ip.js';
 
 /** Of <netinet/in.h>: with it the kernel takes the IP header from us, in both families. */
@@ -15,9 +16,12 @@ const PROBING = { 4: { level: 0, option: 10 }, 6: { level: 41, option: 23 } } as
 const MTU_DISCOVER_PROBE = 3;
 const LONGEST_MESSAGE_BYTES = 65_535;
 
-const INSTALL =
-  'install it with "apt-get install g++ make python3" and "npm install --no-save raw-socket@1.8.1" in the package of twill, ' +
-  'under Node 20 or 22 (it does not build under 24)';
+const RAW_SOCKET: OptionalPackage = {
+  ...{ name: 'raw-socket', neededBy: 'twill probe', code: 'ERR_TWILL_PROBE' },
+  install:
+    'install it with "apt-get install g++ make python3" and "npm install --no-save raw-socket@1.8.1" in the package of twill, ' +
+    'under Node 20 or 22 (it does not build under 24)',
+};
 
 interface RawSocket {
   close(): unknown;
@@ -48,7 +52,7 @@ export class RawSockets {
     family: IpFamily,
     listener: (message: Uint8Array, source: string) => void,
   ): Promise<RawSockets> {
-    const raw = await load();
+    const raw = await loadOptional(() => import('raw-socket'), RAW_SOCKET);
     try {
       const addressFamily = FAMILY[family];
       const sender = raw.createSocket({ protocol: IPPROTO_RAW, addressFamily });
@@ -90,19 +94,5 @@ export class RawSockets {
     this.#isClosed = true;
     this.#sender.close();
     this.#receiver.close();
-  }
-}
-
-async function load() {
-  try {
-    return (await import('raw-socket')).default;
-  } catch (cause) {
-    const isMissing = /Cannot find (package|module)/.test((cause as Error).message);
-    const why = isMissing
-      ? 'which is not built here'
-      : `which does not load (${(cause as Error).message.split('\n')[0]})`;
-    throw new TwillError('ERR_TWILL_PROBE', `twill probe needs the package raw-socket, ${why}: ${INSTALL}`, {
-      cause,
-    });
   }
 }

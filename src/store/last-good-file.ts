@@ -2,10 +2,10 @@
  * What we last knew of a store, in a file: one line with the checksum of the rest, then JSON. Replaced in one step, so a
  * crash leaves the old one or the new one. When it was last known to be true is the file's mtime.
  */
-import { createHash, randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm, utimes } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { type FileHandle, mkdir, utimes } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { openRegularFile, replaceFile } from './files.js';
 import type { StoreSnapshot } from './store.js';
 
 const FORMAT = 'twill-last-good-1';
@@ -22,21 +22,8 @@ export interface LastGood {
 export async function writeLastGood(path: string, { config, snapshot }: LastGood): Promise<void> {
   const { records, unreadable } = snapshot;
   const body = JSON.stringify({ config, records: records.map(plainRecord), unreadable });
-  const temporary = join(dirname(path), `.last-good.${process.pid}.${randomBytes(6).toString('hex')}`);
-  try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o755 });
-    const file = await open(temporary, 'wx', 0o600);
-    try {
-      await file.writeFile(`${FORMAT} ${checksum(body)}\n${body}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {});
-    throw error;
-  }
+  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+  await replaceFile(path, `${FORMAT} ${checksum(body)}\n${body}\n`, 0o600);
 }
 
 /** It is still true now. */
@@ -49,11 +36,9 @@ export async function touchLastGood(path: string): Promise<void> {
 export async function readLastGood(path: string): Promise<LastGood | null> {
   let file: FileHandle | undefined;
   try {
-    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    const stats = await file.stat();
-    if (!stats.isFile()) throw new Error('not a regular file');
-    if (stats.size > LONGEST_FILE_BYTES) throw new Error(`larger than ${LONGEST_FILE_BYTES} bytes`);
-    return parse(await file.readFile('utf8'), stats.mtimeMs);
+    const opened = await openRegularFile(path, LONGEST_FILE_BYTES);
+    file = opened.file;
+    return parse(await file.readFile('utf8'), Number(opened.stats.mtimeNs) / 1e6);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;

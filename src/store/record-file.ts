@@ -1,21 +1,18 @@
 /** One lease of the directory store, read from its files. Whoever can write there can put anything there. */
 import { createHash } from 'node:crypto';
-import { type BigIntStats, constants } from 'node:fs';
-import { type FileHandle, lstat, open } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { UnreadableRecord } from '../lease/record.js';
+import { openRegularFile } from './files.js';
 import type { StoreRecord } from './store.js';
 
 const LONGEST_FILE_BYTES = 256 * 1024;
 
 /** Content and state of a regular file; follows no link, waits for no FIFO. Throws the system's error or a reason. */
 export async function readBounded(path: string): Promise<{ text: string; stats: BigIntStats }> {
-  let file: FileHandle | undefined;
+  const { file, stats } = await openRegularFile(path, LONGEST_FILE_BYTES);
   try {
-    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    const stats = await file.stat({ bigint: true });
-    if (!stats.isFile()) throw new Error('not a regular file');
-    if (stats.size > BigInt(LONGEST_FILE_BYTES)) throw new Error(`larger than ${LONGEST_FILE_BYTES} bytes`);
     const bytes = Buffer.alloc(LONGEST_FILE_BYTES + 1);
     const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
     if (bytesRead > LONGEST_FILE_BYTES) throw new Error(`larger than ${LONGEST_FILE_BYTES} bytes`);
@@ -28,7 +25,7 @@ export async function readBounded(path: string): Promise<{ text: string; stats: 
       throw new Error('not UTF-8 text');
     }
   } finally {
-    await file?.close();
+    await file.close();
   }
 }
 

@@ -36,8 +36,8 @@ export const typeScriptLayers: { readonly [layer: string]: TypeScriptLayer } = {
   // Drives agents from outside, as processes.
   lab: { uses: [...values, 'config', 'native', 'observe'], packages: ['echarts'] },
   // What passes a node, and how a peer is reached: for the commands, beside the agent.
-  capture: { uses: [...values, 'observe', 'pcap', 'wire'], packages: ['cap'] },
-  probe: { uses: [...values, 'wire'], packages: ['raw-socket'] },
+  capture: { uses: [...values, 'native', 'observe', 'pcap', 'wire'], packages: ['cap'] },
+  probe: { uses: [...values, 'native', 'wire'], packages: ['raw-socket'] },
   // Puts the parts together, and asks a running agent.
   cli: {
     uses: [...values, 'agent', 'capture', 'config', 'lab', 'observe', 'probe', 'store', 'wire'],
