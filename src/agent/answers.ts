@@ -1,0 +1,107 @@
+/** What a running node answers on its control socket and to who reads its metrics. */
+import { TwillError } from '../errors.js';
+import { IpAddress } from '../net/ip.js';
+import type { Json } from '../net/json.js';
+import { type ControlHandlers, type ControlStream, JsonRows } from '../observe/control-socket.js';
+import type { DataplaneSample } from '../observe/metrics.js';
+import { captureStream } from './capture.js';
+import { dataplaneSample, SubnetTexts } from './metrics-sample.js';
+import { addressParameter, textParameter } from './parameters.js';
+import { localTexts, peerJson } from './peer-choice.js';
+import type { Readiness } from './readiness.js';
+import type { Running } from './running.js';
+import { peerRows, statusJson, subnetText } from './status.js';
+import { traceJson } from './trace.js';
+import { TrafficWatch, trafficRequest } from './traffic.js';
+import { packageVersion } from './version.js';
+
+export class Answers {
+  readonly #running: Running;
+  readonly #subnetTexts = new SubnetTexts();
+  readonly #traffic: TrafficWatch;
+
+  constructor(running: Running) {
+    this.#running = running;
+    this.#traffic = new TrafficWatch(running.plane);
+  }
+
+  status(): Json {
+    const { parts, holder, clock, startedAtMs, device, readiness, ...running } = this.#running;
+    return statusJson({
+      ...running,
+      readiness: readiness.conditions,
+      version: packageVersion(),
+      lease: holder.lease,
+      leaseRenewsAtMs: holder.renewsAtMs,
+      deviceTrouble: device.trouble,
+      storeDescription: parts.store.description,
+      upMs: clock.nowMs() - startedAtMs,
+    });
+  }
+
+  peers(): JsonRows {
+    const { peers, plane } = this.#running;
+    return new JsonRows(peerRows(peers.entries, plane.peerStats()));
+  }
+
+  /** Throws ERR_TWILL_ARGUMENT. */
+  traffic(params: Json): Json {
+    const { plane, holder } = this.#running;
+    const node = { subnet: subnetText(holder.lease.subnets), device: plane.deviceName };
+    return { node, ...this.#traffic.look(trafficRequest(params)) };
+  }
+
+  dataplane(): DataplaneSample {
+    const { holder, device, clock, ...running } = this.#running;
+    const { lease, renewsAtMs: leaseRenewsAtMs } = holder;
+    return dataplaneSample(
+      { ...running, lease, leaseRenewsAtMs, deviceTrouble: device.trouble, nowMs: clock.nowMs() },
+      this.#subnetTexts,
+    );
+  }
+
+  /** The peer that somebody means, and what lies between it and us. Throws ERR_TWILL_ADDRESS or _ARGUMENT. */
+  peer(params: Json): Json {
+    const { backend, holder, peers, plane, underlay } = this.#running;
+    const node = { backend, plane, underlay, ownSubnets: holder.lease.subnets, entries: peers.entries };
+    return peerJson(textParameter(params, 'peer'), node);
+  }
+
+  /** What passes the plane. Throws ERR_TWILL_ARGUMENT, _ADDRESS or _CONTROL. */
+  capture(params: Json): ControlStream {
+    const { backend, node, peers, plane, underlay } = this.#running;
+    return captureStream(params, plane, peers.entries, {
+      ...{ device: plane.deviceName, encap: backend.encap, port: backend.port, mtuBytes: plane.mtuBytes },
+      addresses: localTexts(underlay),
+      mac: node.mac?.toString() ?? null,
+    });
+  }
+
+  /** Throws ERR_TWILL_ADDRESS. */
+  trace(address: string): Json {
+    const { plane, peers, holder } = this.#running;
+    const destination = IpAddress.parse(address);
+    return traceJson({
+      ...{ destination, found: plane.trace(destination), stats: plane.peerStats() },
+      ...{ entries: peers.entries, quarantined: peers.quarantined, ownSubnets: holder.lease.subnets },
+    });
+  }
+}
+
+/** The requests by name. `answers` is null while the agent is starting: then each says what that waits for. */
+export function controlHandlers(answers: () => Answers | null, readiness: Readiness): ControlHandlers {
+  const started = (): Answers => {
+    const running = answers();
+    if (running) return running;
+    const waiting = readiness.missing[0] ?? 'ask again in a moment';
+    throw new TwillError('ERR_TWILL_CONTROL', `the agent is still starting: ${waiting}`);
+  };
+  return {
+    status: () => started().status(),
+    peers: () => started().peers(),
+    trace: (params) => started().trace(addressParameter(params)),
+    traffic: (params) => started().traffic(params),
+    peer: (params) => started().peer(params),
+    capture: (params) => started().capture(params),
+  };
+}

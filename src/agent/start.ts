@@ -1,0 +1,228 @@
+/**
+ * How a node starts, from top to bottom in the order in which things happen: its doors, what the cluster is, where we stand
+ * in it, our lease, the dataplane, then what goes on until the end. Each step is given what the steps before it have found.
+ * What a step has made it puts on `undo`, except the lease: as with flannel that outlives the process, and the next start
+ * finds it again.
+ */
+import type { BackendNode } from '../backend/backend.js';
+import type { RunOptions } from '../config/run-options.js';
+import type { Plane } from '../dataplane/plane.js';
+import { TwillError } from '../errors.js';
+import { LeaseSet } from '../lease/lease-set.js';
+import { netlink as kernelNetlink } from '../native/netlink.js';
+import { IpAddress } from '../net/ip.js';
+import { ControlServer } from '../observe/control-socket.js';
+import type { HealthServer } from '../observe/health-server.js';
+import type { StoreSnapshot } from '../store/store.js';
+import { type Answers, controlHandlers } from './answers.js';
+import { type Clock, systemClock } from './clock.js';
+import { type Cluster, clusterOf, networkList, networks, underlayFamilies } from './cluster.js';
+import { DeviceKeeper } from './device-keeper.js';
+import { openHealth } from './health.js';
+import { type HostNetlink, readHostNetwork } from './host.js';
+import { LeaseHolder } from './lease-holder.js';
+import type { Leftover, WantedDevice } from './leftovers.js';
+import { explained, localAddresses, openPlane, unregistered, wantedDevice } from './open-plane.js';
+import { PeerTable } from './peers.js';
+import { Readiness } from './readiness.js';
+import type { AgentParts, Running } from './running.js';
+import { SubnetFile } from './subnet-file.js';
+import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
+import { chooseUnderlay, type Underlay } from './underlay.js';
+import { untilServed } from './until-served.js';
+import { chooseVtepMacs } from './vtep-mac.js';
+
+export interface StartTerms {
+  readonly options: RunOptions;
+  readonly parts: AgentParts;
+  readonly signal: AbortSignal;
+  /** What takes back what was made, in the order in which it was made. */
+  readonly undo: (() => void | Promise<void>)[];
+  /** null until the start is over. */
+  readonly answers: () => Answers | null;
+}
+
+interface Start extends StartTerms {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly netlink: HostNetlink;
+  readonly readiness: Readiness;
+}
+
+/** Throws a TwillError of one clear line. */
+export async function startNode(terms: StartTerms): Promise<Running> {
+  const { clock = systemClock, random = Math.random, netlink = kernelNetlink } = terms.parts;
+  const start: Start = { ...terms, clock, random, netlink, readiness: new Readiness() };
+  const startedAtMs = clock.nowMs();
+  const doors = await openDoors(start);
+  const cluster = await readCluster(start);
+  const place = await findPlace(start, cluster);
+  const lease = await takeLease(start, cluster, place);
+  const plane = openDataplane(start, cluster, place, lease.holder);
+  const loops = wire(start, cluster, place, lease, plane);
+  if (start.signal.aborted) throw stoppedWhileStarting();
+  const { options, parts, readiness } = start;
+  const { netConfText, backend } = cluster;
+  const { underlay, node } = place;
+  const made = { underlay, node, backend, plane, startedAtMs, ...lease, ...doors, ...loops };
+  return { options, parts, clock, readiness, netConfText, ...made };
+}
+
+/** First of all the health port: a probe shall find us alive however slow the store is. */
+async function openDoors({ options, clock, readiness, answers, undo }: Start): Promise<{
+  readonly health: HealthServer | null;
+  readonly control: ControlServer;
+}> {
+  const { healthz } = options;
+  const health = healthz
+    ? await openHealth(healthz, readiness, clock, () => answers()?.dataplane() ?? null)
+    : null;
+  undo.push(() => health?.close());
+  // Before anything is changed: a second agent is refused here.
+  const control = await ControlServer.listen(options.controlSocket, controlHandlers(answers, readiness));
+  undo.push(() => control.close());
+  return { health, control };
+}
+
+interface ReadCluster extends Cluster {
+  readonly netConfText: string;
+}
+
+async function readCluster({ parts, clock, random, signal }: Start): Promise<ReadCluster> {
+  const { store, logger, serviceManager } = parts;
+  serviceManager?.status(`starting: ${store.description} is asked for the network configuration`);
+  const netConfText = await untilServed(() => store.readConfig(signal), { clock, logger, random }, signal);
+  const cluster = clusterOf(netConfText, store.description);
+  logger.info(`Found network config - Backend type: ${cluster.backend.type}`);
+  return { netConfText, ...cluster };
+}
+
+interface Place {
+  readonly underlay: Underlay;
+  readonly node: BackendNode;
+  readonly wanted: WantedDevice;
+  readonly leftovers: readonly Leftover[];
+  /** What the store said a moment ago. */
+  readonly listing: StoreSnapshot;
+}
+
+/** Who we are: the interface and its addresses, what is left here of a device, our MACs. */
+async function findPlace(start: Start, cluster: Cluster): Promise<Place> {
+  const { options, parts, clock, random, netlink, signal } = start;
+  const { store, logger } = parts;
+  const { netConf, backend } = cluster;
+  const underlay = chooseUnderlay(
+    { ...options, families: underlayFamilies(cluster) },
+    readHostNetwork(netlink, options.ifaceCanReach),
+  );
+  logger.info(
+    { mtuBytes: underlay.mtuBytes, publicIp: `${underlay.publicIp ?? underlay.publicIpv6}` },
+    `Using interface with name ${underlay.interface} and address ${underlay.address ?? underlay.addressV6}`,
+  );
+  const identity = {
+    publicIp: underlay.publicIp ?? IpAddress.of(4, 0n),
+    publicIpv6: underlay.publicIpv6,
+  };
+  // Before the store is touched: a flanneld that lives here is not to be disturbed.
+  const wanted = wantedDevice(options, netConf, backend);
+  const leftovers = takeable(wanted, netlink);
+  const listing = await untilServed(() => store.list(signal), { clock, logger, random }, signal);
+  const macs =
+    backend.encap === 'vxlan' ? chooseVtepMacs(listing, identity, leftoverMacs(leftovers), random) : {};
+  return { underlay, node: { ...identity, ...macs }, wanted, leftovers, listing };
+}
+
+interface TakenLease {
+  readonly holder: LeaseHolder;
+  readonly subnetFile: SubnetFile;
+}
+
+async function takeLease(start: Start, cluster: Cluster, place: Place): Promise<TakenLease> {
+  const { options, parts, clock, random, readiness, signal } = start;
+  const { store, logger } = parts;
+  const { netConf, backend } = cluster;
+  const subnetFile = new SubnetFile(options.subnetFile, { logger, clock, random });
+  const holder = await LeaseHolder.acquire(
+    {
+      ...{ store, netConf, logger, clock, random, ttlMs: options.leaseTtlSeconds * 1000 },
+      attributes: backend.attributes(place.node),
+      listing: place.listing,
+      previous: await subnetFile.previousSubnets(),
+      renewMarginMs: options.subnetLeaseRenewMarginMinutes * 60_000,
+    },
+    signal,
+  ).catch((error) => unregistered(error, logger));
+  readiness.set('lease', () => leaseFault(holder, clock));
+  return { holder, subnetFile };
+}
+
+function openDataplane(start: Start, cluster: Cluster, place: Place, { lease }: LeaseHolder): Plane {
+  const { options, parts, netlink, undo } = start;
+  const { netConf, backend } = cluster;
+  const { underlay, node, leftovers } = place;
+  const plane = openPlane(parts, netlink, {
+    ...{ backend, subnets: lease.subnets, externalMtuBytes: underlay.mtuBytes },
+    overlayNetworks: networkList(netConf),
+    ...{ workers: options.workers, sourceCheck: options.sourceCheck },
+    offload: options.offload,
+    workerCpus: options.workerCpus,
+    ...localAddresses(netConf, underlay),
+    ownAddresses: netlink.addresses().map(({ address }) => address),
+    ...(node.mac && { mac: node.mac }),
+    ...(node.macV6 && { macV6: node.macV6 }),
+    replaces: leftovers,
+    ...(options.tunName !== undefined && { deviceName: options.tunName }),
+  });
+  undo.push(() => plane.close());
+  if (leftovers.length > 0) parts.logger.info(takeoverLine(leftovers, node));
+  const { mtuBytes, deviceName } = plane;
+  parts.logger.info({ device: deviceName, mtuBytes }, `Device ${deviceName} is up, MTU ${mtuBytes}`);
+  return plane;
+}
+
+/** What goes on until the end, and what of it tells whether we are ready. */
+function wire(
+  start: Start,
+  cluster: Cluster,
+  place: Place,
+  { holder, subnetFile }: TakenLease,
+  plane: Plane,
+) {
+  const { options, parts, clock, netlink, readiness } = start;
+  const { store, logger } = parts;
+  const { netConf, backend } = cluster;
+  const { subnets } = holder.lease;
+  const device = new DeviceKeeper({
+    ...{ plane, netlink, logger, clock },
+    explain: (error) => explained(error, netlink, { port: backend.port, deviceName: plane.deviceName }),
+    supplanter: () => supplanter(place.wanted, netlink),
+  });
+  readiness.set('device', () => device.trouble);
+  const peers = new PeerTable({
+    ...{ store, backend, node: place.node, plane, logger, clock },
+    leases: new LeaseSet({ networks: networkList(netConf), ownSubnets: subnets }),
+    onSnapshot: (snapshot) => holder.observe(snapshot),
+  });
+  readiness.set('peers', () => peers.missing);
+  readiness.set('subnet-file', () => subnetFile.missing);
+  const { mtuBytes } = plane;
+  const subnetEnv = { networks: networks(netConf), subnets, mtuBytes, ipMasq: options.ipMasq };
+  return {
+    ...{ device, peers, subnetEnv },
+    loops: [
+      (signal: AbortSignal) => holder.keep(signal),
+      (signal: AbortSignal) => peers.follow(signal),
+      (signal: AbortSignal) => device.keep(signal),
+    ],
+  };
+}
+
+function leaseFault({ lease }: LeaseHolder, clock: Clock): string | null {
+  const { key, expiresAtMs } = lease;
+  if (expiresAtMs === undefined || expiresAtMs > clock.nowMs()) return null;
+  return `${key} has ended and could not be renewed`;
+}
+
+export function stoppedWhileStarting(): TwillError {
+  return new TwillError('ERR_TWILL_CLOSED', 'stopped while starting');
+}
