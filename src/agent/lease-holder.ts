@@ -116,6 +116,8 @@ export class LeaseHolder {
       try {
         if (this.#doubt) await this.#confirm(signal);
         if (clock.nowMs() >= this.#renewAtMs) await this.#renew(signal);
+        if (this.#failures > 0)
+          logger.info({ failures: this.#failures }, `lease ${this.#record.key} is kept again`);
         this.#failures = 0;
       } catch (error) {
         if (error instanceof TwillError && error.code === 'ERR_TWILL_LEASE_LOST') throw error;
@@ -123,7 +125,11 @@ export class LeaseHolder {
         this.#failures += 1;
         this.#doubt = true;
         const retryInMs = Math.round(retryDelayMs(this.#failures, random));
-        logger.warn({ err: error, retryInMs }, `cannot keep lease ${this.#record.key}`);
+        // Said once: it may go on for hours.
+        logger[this.#failures === 1 ? 'warn' : 'debug'](
+          { err: error, retryInMs },
+          `cannot keep lease ${this.#record.key}: ${(error as Error).message}`,
+        );
         await this.#sleep(retryInMs, signal);
       }
     }

@@ -5,6 +5,8 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { LineProcess } from '../../src/lab/line-process.js';
 import { type AgentNode, vxlanLease } from '../support/agent-node.js';
 import { type Etcd, etcdPrefix, noEtcd } from '../support/etcd.js';
 import { labOnEtcd } from '../support/etcd-lab.js';
@@ -12,6 +14,7 @@ import { base, cannotRun, pings, until } from '../support/namespaces.js';
 
 const skip = (await cannotRun()) || noEtcd();
 const vxlan = { Backend: { Type: 'vxlan' } };
+const busyEtcd = fileURLToPath(new URL('../support/busy-etcd.js', import.meta.url));
 
 function ended(agent: AgentNode): Promise<unknown[]> {
   return once(agent.process ?? assert.fail('not started'), 'close');
@@ -46,6 +49,42 @@ test('etcd is killed and comes back: no packet is lost, and it is said once and 
   const said = a.logged('warn').filter((line) => line.startsWith('trouble with etcd'));
   assert.equal(said.length, 1, said.join('\n'));
   assert.equal(a.logged('info').filter((line) => line.endsWith('is well again')).length, 1);
+  assert.equal((await a.status()).peers, 1);
+});
+
+test('"too many requests" for a while: packets pass, it is said once and again, and the lease is kept', {
+  skip,
+}, async (t) => {
+  const { etcd, nodes, node, namespace } = await labOnEtcd(t, vxlan);
+  const [host, port] = new URL(etcd.endpoints[0] ?? '').host.split(':');
+  const gate = new LineProcess(namespace, busyEtcd, [`${host}:2390`, `${host}:${port}`]);
+  t.after(() => gate.end());
+  await gate.next();
+  const [a, b] = [node(0), node(1)];
+  for (const agent of nodes) {
+    agent.storeFlags = [`--etcd-endpoints=http://${host}:2390`];
+    agent.run(['--lease-ttl=20']);
+  }
+  await Promise.all(nodes.map((agent) => agent.ready(1)));
+  const [key, target] = [await keyOf(a), base((await b.status()).node.subnet)];
+  await until('a ping', () => pings(a.namespace, target));
+  const flood = a.namespace.exec('ping', ['-n', '-i', '0.02', '-c', '300', '-w', '60', target], 90_000);
+
+  gate.send(true);
+  const before = Number(await gate.next());
+  await until('it says so', async () => a.logged('warn').some((line) => /too many requests/.test(line)));
+  const cpu = await a.cpuShare(() => delay(3000));
+  gate.send(false);
+  const refused = Number(await gate.next()) - before;
+  t.diagnostic(`${refused} calls refused; ${(cpu * 100).toFixed(1)} % of a core`);
+  assert.ok(refused > 0 && refused < 100, `${refused}`);
+  assert.ok(cpu < 0.2, `${cpu}`);
+  assert.match((await flood).stdout, /300 packets transmitted, 300 received/);
+  await until('it is kept again', async () =>
+    a.logged('info').some((line) => line === `lease ${key} is kept again`),
+  );
+  assert.equal(await keyOf(a), key);
+  assert.equal(a.logged('warn').filter((line) => /too many requests/.test(line)).length, 1);
   assert.equal((await a.status()).peers, 1);
 });
 

@@ -1,11 +1,14 @@
 /** Agents around an etcd that runs on a segment with them: 192.0.2.1, 192.0.2.2, ...; etcd is 192.0.2.250. */
 import type { TestContext } from 'node:test';
+import type { Namespace } from '../../src/lab/namespace.js';
 import { AgentNode, network } from './agent-node.js';
 import { type Etcd, type EtcdSetup, startEtcd } from './etcd.js';
 import { makeSegment } from './namespaces.js';
 
 export interface EtcdLab {
   readonly etcd: Etcd;
+  /** Where etcd runs. */
+  readonly namespace: Namespace;
   readonly nodes: readonly AgentNode[];
   node(index: number): AgentNode;
   /** Nothing passes between this node and etcd, until `healed`. The nodes still reach each other. */
@@ -47,7 +50,7 @@ export async function labOnEtcd(
     await node(index).namespace.ip('route', verb, 'blackhole', `${host}/32`);
   };
   return {
-    ...{ etcd, nodes, node },
+    ...{ etcd, namespace, nodes, node },
     cutOff: (index) => blackholes('add', index),
     healed: (index) => blackholes('del', index),
   };
