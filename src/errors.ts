@@ -49,3 +49,30 @@ export class TwillError extends Error {
     if (detail.syscall !== undefined) this.syscall = detail.syscall;
   }
 }
+
+/** What a program gets at once for an argument that is wrong: `code` tells it from the platform's own errors. */
+export interface ArgumentError extends Error {
+  readonly code: 'ERR_TWILL_ARGUMENT';
+}
+
+/** A TypeError: `encodeIpv4: ttl must be a number, not "64"`. To be thrown. */
+export function wrongType(what: string, expected: string, value: unknown): TypeError & ArgumentError {
+  return withCode(new TypeError(`${what} must be ${expected}, not ${shown(value)}`));
+}
+
+/** A RangeError: of the right type, but not a value that can be. To be thrown. */
+export function wrongValue(what: string, expected: string, value: unknown): RangeError & ArgumentError {
+  return withCode(new RangeError(`${what} must be ${expected}, not ${shown(value)}`));
+}
+
+function withCode<E extends Error>(error: E): E & ArgumentError {
+  return Object.assign(error, { code: 'ERR_TWILL_ARGUMENT' as const });
+}
+
+/** A value in one short line, whatever it is. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 80));
+  if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Array.isArray(value) ? 'an array' : Object.prototype.toString.call(value);
+}

@@ -11,8 +11,3 @@ export { TwillError, type TwillErrorCode } from './errors.js';
 export { IpAddress, type IpFamily } from './net/ip.js';
 export { MacAddress } from './net/mac.js';
 export { Prefix } from './net/prefix.js';
-export { internetChecksum } from './wire/checksum.js';
-export { decodeFlannelUdp, encodeFlannelUdp, type FlannelUdpResult } from './wire/flannel-udp.js';
-export { buildIcmpError, type IcmpErrorKind } from './wire/icmp.js';
-export { type Drop, type InnerPacket, parseInner } from './wire/ip.js';
-export { decodeVxlan, encodeVxlan, type VxlanFrame } from './wire/vxlan.js';

@@ -4,7 +4,7 @@
  */
 import type { IpAddress } from '../net/ip.js';
 import { internetChecksum } from '../wire/checksum.js';
-import { PROTOCOL } from '../wire/ip.js';
+import { PROTOCOL } from '../wire/protocol.js';
 
 export interface Outer {
   readonly source: { readonly address: IpAddress; readonly port: number };

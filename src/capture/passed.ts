@@ -3,7 +3,8 @@ import type { IpAddress } from '../net/ip.js';
 import type { Json } from '../net/json.js';
 import type { Prefix } from '../net/prefix.js';
 import type { CapturedFrame } from '../pcap/frame.js';
-import { arpText, decodeLink, ETHER_TYPE } from '../wire/link-frame.js';
+import { arpText, decodeLink } from '../wire/link-frame.js';
+import { ETHER_TYPE } from '../wire/protocol.js';
 import { type PacketSummary, summarizePacket, summaryText } from '../wire/summary.js';
 import { decodeTunnel, TUNNEL_PORTS, type TunnelFrame } from '../wire/tunnel-frame.js';
 

@@ -10,7 +10,7 @@
 import { IpAddress } from '../net/ip.js';
 import {
   echoPacket,
-  type IcmpMessage,
+  type IcmpNews,
   ipHeaderBytes,
   leastTunnelBytes,
   readIcmp,
@@ -182,7 +182,7 @@ class Prober {
   readonly #signal: AbortSignal;
   #sockets: RawSockets | undefined;
   #sequence = 0;
-  #listener: (message: IcmpMessage) => void = () => {};
+  #listener: (message: IcmpNews) => void = () => {};
 
   private constructor(family: 4 | 6, id: number, signal: AbortSignal) {
     this.#family = family;
@@ -218,7 +218,7 @@ class Prober {
         timer = setTimeout(silence, timeoutMs);
         this.#signal.addEventListener('abort', silence, { once: true });
         if (this.#signal.aborted) silence();
-        const hear = (message: IcmpMessage) => {
+        const hear = (message: IcmpNews) => {
           if (message.kind === 'echoReply') {
             if (message.id === answers.id && message.sequence === sequence)
               resolve({ rttMs: performance.now() - startedAtMs });

@@ -1,14 +1,19 @@
-/** The Internet checksum (RFC 1071), written for reading: the C++ one is held against it. */
+/** The Internet checksum, written for reading: the C++ one is held against it. */
+import { requireBytes } from './bytes.js';
 
-/** Of bytes, an odd last one counting as if a zero followed; `initial` is a sum to go on from. */
+/**
+ * Of bytes, an odd last one counting as if a zero followed (RFC 1071). `initial` is a sum to go on from, such as that of
+ * `pseudoHeaderSum`. 0 over bytes that hold their own checksum says that it is right. Throws TypeError.
+ */
 export function internetChecksum(bytes: Uint8Array, initial = 0): number {
+  requireBytes('internetChecksum: bytes', bytes);
   let sum = initial;
   for (let at = 0; at < bytes.length; at += 2) sum += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
   while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x10000);
   return ~sum & 0xffff;
 }
 
-/** RFC 1624, equation 3: the checksum after one 16-bit word changed. */
+/** The checksum after one 16-bit word changed (RFC 1624, equation 3). */
 export function checksumAfterChange(checksum: number, before: number, after: number): number {
   let sum = (~checksum & 0xffff) + (~before & 0xffff) + after;
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);

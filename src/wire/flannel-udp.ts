@@ -1,27 +1,39 @@
 /**
- * flannel's `udp`: the payload of a datagram is one bare IPv4 packet. Each end acts as a router hop: the TTL falls by one
- * on the way in and on the way out, and what would reach zero is dropped before.
+ * flannel's `udp`: the payload of a datagram is one bare IPv4 packet. Each end is a router hop: the TTL falls by one on the
+ * way in and on the way out, and what would reach zero is dropped before.
  */
-import { type Drop, parseInner, withTtlDecremented } from './ip.js';
+import { requireBytes, requireRoom } from './bytes.js';
+import type { Drop } from './drop.js';
+import { decrementTtl } from './ip.js';
+import { decodeIpv4, Ipv4Packet } from './ipv4.js';
 
-export type FlannelUdpResult = { readonly packet: Uint8Array } | Drop;
-
-/** From an inner packet to the UDP payload. */
-export function encodeFlannelUdp(packet: Uint8Array): FlannelUdpResult {
-  if (packet.length > 0 && (packet[0] ?? 0) >> 4 === 6) return { drop: 'family' };
-  return hop(packet);
+/**
+ * The packet in a UDP payload, as it came: one that goes on from here loses a hop, see `decrementTtl`. `short`, `version`
+ * and `length` as in `decodeIpv4`; `ttl_exceeded`: it would reach 0. Throws TypeError where it gets no bytes.
+ */
+export function decodeFlannelUdp(
+  bytes: Uint8Array,
+): Ipv4Packet | Drop<'short' | 'version' | 'length' | 'ttl_exceeded'> {
+  const packet = decodeIpv4(bytes);
+  return 'drop' in packet || packet.ttl > 1 ? packet : { drop: 'ttl_exceeded' };
 }
 
-/** From a UDP payload to the inner packet. */
-export function decodeFlannelUdp(payload: Uint8Array): FlannelUdpResult {
-  if (payload.length === 0) return { drop: 'short' };
-  const inner = parseInner(payload);
-  if (!('drop' in inner) && inner.family === 6) return { drop: 'inner_version' };
-  return hop(payload);
-}
-
-function hop(packet: Uint8Array): FlannelUdpResult {
-  const inner = parseInner(packet);
+/**
+ * Writes the UDP payload of a packet into `into` at `at`; its length, or why there is none, as in `decodeFlannelUdp`. Where
+ * the packet stands there already nothing is copied. Throws TypeError, or RangeError where there is no room.
+ */
+export function encodeFlannelUdp(
+  packet: Uint8Array,
+  into: Uint8Array,
+  at = 0,
+): number | Drop<'short' | 'version' | 'length' | 'ttl_exceeded'> {
+  requireBytes('encodeFlannelUdp: packet', packet);
+  const inner = decodeFlannelUdp(packet);
   if ('drop' in inner) return inner;
-  return inner.ttl <= 1 ? { drop: 'ttl_exceeded' } : { packet: withTtlDecremented(inner) };
+  const { length } = inner.bytes;
+  requireRoom('encodeFlannelUdp', into, at, length);
+  const isThere = into.buffer === packet.buffer && into.byteOffset + at === packet.byteOffset;
+  if (!isThere) into.set(inner.bytes, at);
+  decrementTtl(new Ipv4Packet(into.subarray(at, at + length)));
+  return length;
 }

@@ -1,99 +1,126 @@
-/** ICMP errors as a router sends them: RFC 792, RFC 1191, RFC 1122 section 3.2.2; RFC 4443 for IPv6. */
-import type { IpAddress } from '../net/ip.js';
+/**
+ * ICMP (RFC 792, RFC 1191) and ICMPv6 (RFC 4443) messages. All of those known here begin alike:
+ *
+ *    |     Type      |     Code      |          Checksum             |
+ *    |     rest of the header: an echo's id and sequence, an MTU     |
+ *    |     an echo's data, or the packet that an error is about      |
+ */
+import { wrongValue } from '../errors.js';
+import type { IpFamily } from '../net/ip.js';
+import { endsBytes, type IpEnds, pseudoHeaderSum } from './addresses.js';
+import { requireBytes, requireRoom, requireUnsigned, setU16, u16, u32 } from './bytes.js';
 import { internetChecksum } from './checksum.js';
-import { type InnerPacket, isMartianSource, PROTOCOL } from './ip.js';
+import type { Drop } from './drop.js';
+import { PROTOCOL } from './protocol.js';
 
-export type IcmpErrorKind = 'netUnreachable' | 'fragmentationNeeded' | 'timeExceeded';
+export const ICMP_HEADER_BYTES = 8;
 
-const TYPE_AND_CODE = {
-  4: { netUnreachable: [3, 0], fragmentationNeeded: [3, 4], timeExceeded: [11, 0] },
-  6: { netUnreachable: [1, 0], fragmentationNeeded: [2, 0], timeExceeded: [3, 0] },
-} as const;
+export type IcmpKind =
+  | 'echoRequest'
+  | 'echoReply'
+  /** For whatever reason: `code` tells. */
+  | 'unreachable'
+  /** IPv6 calls it "packet too big". */
+  | 'fragmentationNeeded'
+  | 'timeExceeded'
+  | 'other';
 
-/** IPv6's least MTU: no ICMPv6 error is longer. */
-const MOST_V6_BYTES = 1280;
+const KINDS: { readonly [family in IpFamily]: { readonly [type: number]: IcmpKind | undefined } } = {
+  4: { 0: 'echoReply', 3: 'unreachable', 8: 'echoRequest', 11: 'timeExceeded' },
+  6: { 1: 'unreachable', 2: 'fragmentationNeeded', 3: 'timeExceeded', 128: 'echoRequest', 129: 'echoReply' },
+};
+const FRAGMENTATION_NEEDED_V4 = 4;
 
-/** The whole IP packet. IPv4 quotes the offender's header and 8 bytes, IPv6 as much as fits. */
-export function buildIcmpError(
-  kind: IcmpErrorKind,
-  offender: InnerPacket,
-  from: { readonly source: IpAddress; readonly ttl: number; readonly mtuBytes: number },
-): Uint8Array {
-  const { family } = offender;
-  const headerBytes = family === 4 ? 20 : 40;
-  const quoted = offender.bytes.subarray(
-    0,
-    family === 4 ? offender.headerBytes + 8 : MOST_V6_BYTES - headerBytes - 8,
-  );
-  const answer = new Uint8Array(headerBytes + 8 + quoted.length);
-  const view = new DataView(answer.buffer);
-  const icmp = answer.subarray(headerBytes);
-  icmp.set(TYPE_AND_CODE[family][kind]);
-  icmp.set(quoted, 8);
-  if (kind === 'fragmentationNeeded')
-    view.setUint32(headerBytes + 4, Math.min(from.mtuBytes, family === 4 ? 0xffff : 0xffffffff));
-  const source = from.source.bytes();
-  const destination = offender.source.bytes();
-  if (family === 4) {
-    view.setUint8(0, 0x45);
-    view.setUint16(2, answer.length);
-    answer.set([from.ttl, PROTOCOL.icmp], 8);
-    answer.set([...source, ...destination], 12);
-    view.setUint16(10, internetChecksum(answer.subarray(0, 20)));
-    view.setUint16(headerBytes + 2, internetChecksum(icmp));
-  } else {
-    view.setUint8(0, 0x60);
-    view.setUint16(4, icmp.length);
-    answer.set([PROTOCOL.icmpv6, from.ttl], 6);
-    answer.set([...source, ...destination], 8);
-    // RFC 8200 section 8.1: the pseudo-header.
-    const pseudo = Uint8Array.from([
-      ...source,
-      ...destination,
-      0,
-      0,
-      icmp.length >> 8,
-      icmp.length & 255,
-      0,
-      0,
-      0,
-      PROTOCOL.icmpv6,
-    ]);
-    view.setUint16(headerBytes + 2, internetChecksum(Uint8Array.from([...pseudo, ...icmp])));
+/** A view of a message: it reads the bytes that it was decoded from. */
+export class IcmpMessage {
+  readonly family: IpFamily;
+  readonly bytes: Uint8Array;
+
+  constructor(family: IpFamily, bytes: Uint8Array) {
+    this.family = family;
+    this.bytes = bytes;
   }
-  return answer;
+
+  get type(): number {
+    return this.bytes[0] ?? 0;
+  }
+  get code(): number {
+    return this.bytes[1] ?? 0;
+  }
+  get kind(): IcmpKind {
+    const kind = KINDS[this.family][this.type] ?? 'other';
+    const isTooBig = this.family === 4 && kind === 'unreachable' && this.code === FRAGMENTATION_NEEDED_V4;
+    return isTooBig ? 'fragmentationNeeded' : kind;
+  }
+  get checksum(): number {
+    return u16(this.bytes, 2);
+  }
+  /** Of an echo. */
+  get id(): number {
+    return u16(this.bytes, 4);
+  }
+  /** Of an echo. */
+  get sequence(): number {
+    return u16(this.bytes, 6);
+  }
+  /** Of `fragmentationNeeded`: what the next hop takes, bytes. 0 from a router older than RFC 1191. */
+  get mtuBytes(): number {
+    return this.family === 4 ? u16(this.bytes, 6) : u32(this.bytes, 4);
+  }
+  /** An echo's data; of an error the packet that it is about, most often cut. A view. */
+  get payload(): Uint8Array {
+    return this.bytes.subarray(ICMP_HEADER_BYTES);
+  }
 }
 
-/** Never about ICMP errors, later fragments, or packets from nobody or to a group. */
-export function mayAnswer(offender: InnerPacket): boolean {
-  const { family, bytes, destination, fragmentOffset, headerBytes, protocol } = offender;
-  if (isMartianSource(offender)) return false;
-  if (family === 4) {
-    if (fragmentOffset > 0 || destination.value >> 29n === 7n) return false;
-    const type = bytes[headerBytes];
-    return protocol !== PROTOCOL.icmp || (type !== undefined && ![3, 4, 5, 11, 12].includes(type));
-  }
-  if (destination.isMulticast) return false;
-  let next = protocol;
-  let at = 40;
-  for (let headers = 0; headers < 8; headers++) {
-    if (next === PROTOCOL.icmpv6) return (bytes[at] ?? 0) >= 128;
-    const isExtension = [
-      0,
-      PROTOCOL.routing,
-      PROTOCOL.destinationOptions,
-      PROTOCOL.fragment,
-      PROTOCOL.auth,
-    ].includes(next as never);
-    if (!isExtension) return true;
-    if (at + 8 > bytes.length) return false;
-    if (next === PROTOCOL.fragment && (((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >> 3 !== 0)
-      return false;
-    const units = bytes[at + 1] ?? 0;
-    const length =
-      next === PROTOCOL.fragment ? 8 : next === PROTOCOL.auth ? (units + 2) * 4 : (units + 1) * 8;
-    next = bytes[at] ?? 0;
-    at += length;
-  }
-  return false;
+/**
+ * `bytes` from the ICMP header on: the `payload` of an IP packet of this family. `short`: fewer than 8 bytes. The checksum
+ * is not looked at: `internetChecksum` (IPv4) or `transportChecksum` (IPv6) says 0 where it is right. Throws TypeError where
+ * it gets no bytes.
+ */
+export function decodeIcmp(bytes: Uint8Array, family: IpFamily): IcmpMessage | Drop<'short'> {
+  requireBytes('decodeIcmp: bytes', bytes);
+  return bytes.length < ICMP_HEADER_BYTES ? { drop: 'short' } : new IcmpMessage(family === 6 ? 6 : 4, bytes);
+}
+
+export interface IcmpEchoFields {
+  readonly kind: 'echoRequest' | 'echoReply';
+  /** 16 bits each. */
+  readonly id: number;
+  readonly sequence: number;
+  /** Bytes of data, which must stand behind the header already. */
+  readonly payloadBytes: number;
+  /** Their family says whether it is ICMP or ICMPv6, whose checksum covers them. */
+  readonly between: IpEnds;
+}
+
+/**
+ * Writes an echo's header into `into` at `at`, with the checksum over it and the data behind it; how many bytes it takes,
+ * which is 8. Throws TypeError or RangeError for a field that cannot be, or where there is no room; nothing is written then.
+ */
+export function encodeIcmpEcho(fields: IcmpEchoFields, into: Uint8Array, at = 0): number {
+  const { kind, id, sequence, payloadBytes } = fields;
+  if (kind !== 'echoRequest' && kind !== 'echoReply')
+    throw wrongValue('encodeIcmpEcho: kind', '"echoRequest" or "echoReply"', kind);
+  const ends = endsBytes('encodeIcmpEcho: between', fields.between);
+  requireUnsigned('encodeIcmpEcho: id', id, 0xffff);
+  requireUnsigned('encodeIcmpEcho: sequence', sequence, 0xffff);
+  requireUnsigned('encodeIcmpEcho: payloadBytes', payloadBytes, 0xffff - ICMP_HEADER_BYTES);
+  const length = ICMP_HEADER_BYTES + payloadBytes;
+  requireRoom('encodeIcmpEcho', into, at, length);
+  const isV4 = ends.length === 8;
+  const isRequest = kind === 'echoRequest';
+  into[at] = isV4 ? (isRequest ? 8 : 0) : isRequest ? 128 : 129;
+  into[at + 1] = 0;
+  setU16(into, at + 4, id);
+  setU16(into, at + 6, sequence);
+  finishIcmp(ends, into.subarray(at, at + length));
+  return ICMP_HEADER_BYTES;
+}
+
+/** Writes the checksum of a whole message. `ends`: both addresses in a row. */
+export function finishIcmp(ends: Uint8Array, message: Uint8Array): void {
+  setU16(message, 2, 0);
+  const pseudo = ends.length === 8 ? 0 : pseudoHeaderSum({ ends }, PROTOCOL.icmpv6, message.length);
+  setU16(message, 2, internetChecksum(message, pseudo));
 }

@@ -1,12 +1,12 @@
 /** From a captured frame of any usual link type to its EtherType and what it carries. */
 import { IpAddress } from '../net/ip.js';
+import { ETHER_TYPE } from './protocol.js';
 
 export interface LinkFrame {
   readonly etherType: number;
   readonly payload: Uint8Array;
 }
 
-export const ETHER_TYPE = { ipv4: 0x0800, arp: 0x0806, ipv6: 0x86dd } as const;
 const VLAN_TAGS = [0x8100, 0x88a8, 0x9100];
 
 /** `linkType` as in https://www.tcpdump.org/linktypes.html. null: too short, or of a type that is not known. */

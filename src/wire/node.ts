@@ -5,21 +5,20 @@
 import type { IpAddress } from '../net/ip.js';
 import type { MacAddress } from '../net/mac.js';
 import type { Prefix } from '../net/prefix.js';
+import { u16 } from './bytes.js';
+import type { Drop } from './drop.js';
 import { combinedEcn, outerEcn } from './ecn.js';
 import { encodeFlannelUdp } from './flannel-udp.js';
-import { buildIcmpError, type IcmpErrorKind, mayAnswer } from './icmp.js';
 import {
-  asksForSourceRoute,
-  type Drop,
-  type InnerPacket,
-  isMartianSource,
-  PROTOCOL,
-  parseInner,
-  withEcn,
-  withTtlDecremented,
-} from './ip.js';
+  encodeIcmpError,
+  ICMP_ERROR_MOST_BYTES,
+  type IcmpErrorKind,
+  mayAnswerWithIcmp,
+} from './icmp-error.js';
+import { asksForSourceRoute, decodeIp, decrementTtl, type IpPacket, isMartianSource, setEcn } from './ip.js';
+import { PROTOCOL } from './protocol.js';
 import { withChecksumFinished } from './unfinished-checksum.js';
-import { decodeVxlan, encodeVxlan } from './vxlan.js';
+import { acceptAtVtep, type VtepFrame, vtepPayload } from './vtep.js';
 
 export interface SpecifiedPeer {
   readonly subnet: Prefix;
@@ -64,32 +63,36 @@ export function encapPacket(
   data: Uint8Array,
 ): Datagram | (Drop & { readonly answer?: Uint8Array }) {
   if (node.encap === 'udp' && data.length > 0 && (data[0] ?? 0) >> 4 === 6) return { drop: 'family' };
-  const inner = parseInner(data);
+  const inner = decodeInner(data);
   if ('drop' in inner) return inner;
   const peer = holderOf(node, inner.destination);
   const drop = encapDrop(node, inner, peer);
-  if (drop !== null || !peer) {
-    const kind = ANSWERS[drop ?? ''];
-    const source = node.subnets.find(({ family }) => family === inner.family)?.address;
-    if (!kind || !source || !mayAnswer(inner)) return { drop: drop ?? '' };
-    const from = { source, ttl: ICMP_TTL[node.encap], mtuBytes: node.mtuBytes };
-    return { drop: drop ?? '', answer: buildIcmpError(kind, inner, from) };
-  }
+  if (drop !== null || !peer) return { drop: drop ?? '', ...answerTo(node, inner, ANSWERS[drop ?? '']) };
   if (node.encap === 'udp') {
-    const encoded = encodeFlannelUdp(inner.bytes);
-    return 'drop' in encoded ? encoded : { payload: encoded.packet, remote: peer.endpoint, tos: 0 };
+    const payload = new Uint8Array(inner.bytes.length);
+    encodeFlannelUdp(inner.bytes, payload);
+    return { payload, remote: peer.endpoint, tos: 0 };
   }
-  const frame = {
+  const frame: VtepFrame = {
     vni: node.vni,
     destination: peer.mac,
     source: (inner.family === 6 && node.macV6) || node.mac,
     family: inner.family,
     packet: inner.bytes,
   };
-  return { payload: encodeVxlan(frame), remote: peer.endpoint, tos: outerEcn(inner.tos & 3) };
+  return { payload: vtepPayload(frame), remote: peer.endpoint, tos: outerEcn(inner.tos & 3) };
 }
 
-function encapDrop(node: SpecifiedNode, inner: InnerPacket, peer: SpecifiedPeer | undefined): string | null {
+function answerTo(node: SpecifiedNode, about: IpPacket, kind: IcmpErrorKind | undefined) {
+  const source = node.subnets.find(({ family }) => family === about.family)?.address;
+  if (!kind || !source || !mayAnswerWithIcmp(about)) return {};
+  const answer = new Uint8Array(ICMP_ERROR_MOST_BYTES);
+  const { mtuBytes } = node;
+  const length = encodeIcmpError({ kind, about, source, ttl: ICMP_TTL[node.encap], mtuBytes }, answer);
+  return { answer: answer.subarray(0, length) };
+}
+
+function encapDrop(node: SpecifiedNode, inner: IpPacket, peer: SpecifiedPeer | undefined): string | null {
   if (!peer) return 'no_route';
   if (isOwnTunnel(node, inner)) return 'loop';
   if (node.encap === 'udp' && inner.ttl <= 1) return 'ttl_exceeded';
@@ -104,26 +107,39 @@ export function decapDatagram(
   if (node.sourceCheck && !isEndpoint(node, remote.address)) return { drop: 'unknown_peer' };
   const unwrapped = unwrap(node, payload);
   if ('drop' in unwrapped) return unwrapped;
-  const inner = parseInner(unwrapped.packet);
+  const inner = decodeInner(unwrapped.packet);
   if ('drop' in inner) return inner;
   if (inner.family !== unwrapped.family) return { drop: 'inner_version' };
   const refused = node.sourceCheck ? sourceDrop(node, inner, remote.address) : null;
   if (refused !== null) return { drop: refused };
   if (asksForSourceRoute(inner)) return { drop: 'source_route' };
   if (node.encap === 'udp')
-    return inner.ttl <= 1 ? { drop: 'ttl_exceeded' } : { packet: withTtlDecremented(inner) };
+    return inner.ttl <= 1 ? { drop: 'ttl_exceeded' } : { packet: changed(inner, decrementTtl).bytes };
   const ecn = combinedEcn(tos & 3, inner.tos & 3);
   if (ecn === null) return { drop: 'ecn' };
-  const marked = ecn === (inner.tos & 3) ? inner.bytes : withEcn(inner, ecn);
-  return { packet: withChecksumFinished({ ...inner, bytes: marked }) };
+  const marked = ecn === (inner.tos & 3) ? inner : changed(inner, (copy) => setEcn(copy, ecn));
+  return { packet: withChecksumFinished(marked) };
+}
+
+/** Its drop reasons are the engine's names for what is wrong with an inner header. */
+function decodeInner(data: Uint8Array): IpPacket | Drop {
+  const inner = decodeIp(data);
+  return 'drop' in inner ? { drop: `inner_${inner.drop}` } : inner;
+}
+
+/** A copy. */
+function changed(packet: IpPacket, change: (copy: IpPacket) => void): IpPacket {
+  const copy = decodeIp(Uint8Array.from(packet.bytes)) as IpPacket;
+  change(copy);
+  return copy;
 }
 
 function unwrap(node: SpecifiedNode, payload: Uint8Array): { family: number; packet: Uint8Array } | Drop {
-  if (node.encap === 'vxlan') return decodeVxlan(payload, node);
+  if (node.encap === 'vxlan') return acceptAtVtep(payload, node);
   return payload.length === 0 ? { drop: 'short' } : { family: 4, packet: payload };
 }
 
-function sourceDrop(node: SpecifiedNode, inner: InnerPacket, outerSource: IpAddress): string | null {
+function sourceDrop(node: SpecifiedNode, inner: IpPacket, outerSource: IpAddress): string | null {
   if (isMartianSource(inner)) return 'martian';
   if (owns(node, inner.source)) return 'own_source';
   const holder = holderOf(node, inner.source);
@@ -149,11 +165,8 @@ function isEndpoint({ peers }: SpecifiedNode, address: IpAddress): boolean {
 }
 
 /** A datagram of the tunnel itself, on its way to a peer's endpoint. */
-function isOwnTunnel(
-  node: SpecifiedNode,
-  { bytes, headerBytes, protocol, fragmentOffset, destination }: InnerPacket,
-): boolean {
-  if (protocol !== PROTOCOL.udp || fragmentOffset > 0 || bytes.length < headerBytes + 4) return false;
-  const port = ((bytes[headerBytes + 2] ?? 0) << 8) | (bytes[headerBytes + 3] ?? 0);
-  return port === node.port && isEndpoint(node, destination);
+function isOwnTunnel(node: SpecifiedNode, inner: IpPacket): boolean {
+  const isLaterFragment = inner.family === 4 && inner.fragmentOffset > 0;
+  if (inner.protocol !== PROTOCOL.udp || isLaterFragment || inner.payload.length < 4) return false;
+  return u16(inner.payload, 2) === node.port && isEndpoint(node, inner.destination);
 }

@@ -3,7 +3,7 @@
  * anywhere or mean nothing, and what can be told is told.
  */
 import { IpAddress, type IpFamily } from '../net/ip.js';
-import { PROTOCOL } from './ip.js';
+import { PROTOCOL } from './protocol.js';
 import { icmpText, icmpV6Text } from './summary-icmp.js';
 import { transportSummary } from './summary-transport.js';
 

@@ -3,10 +3,11 @@
  * IP packet at once. Which of both it is shows the first byte: VXLAN's flags never look like an IPv4 header.
  */
 import type { IpAddress } from '../net/ip.js';
-import { MacAddress } from '../net/mac.js';
-import { PROTOCOL } from './ip.js';
+import type { MacAddress } from '../net/mac.js';
+import { decodeEthernet } from './ethernet.js';
+import { PROTOCOL } from './protocol.js';
 import { summarizePacket } from './summary.js';
-import { VXLAN_HEADER_BYTES } from './vxlan.js';
+import { VXLAN_HEADER_BYTES, VxlanPacket } from './vxlan.js';
 
 export interface OuterHeaders {
   readonly source: IpAddress;
@@ -63,27 +64,17 @@ export function decodeTunnel(
 
 function decodeVxlanLoosely(payload: Uint8Array): Omit<TunnelFrame, 'outer'> {
   const nothing = { encap: 'vxlan' as const, etherType: 0, inner: new Uint8Array() };
-  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-  if (payload.length < 8) return { ...nothing, oddity: `header cut after ${payload.length} bytes` };
-  const flags = view.getUint8(0);
-  const vni = (flags & 0x08) === 0 ? null : view.getUint32(4) >>> 8;
-  const reserved = (view.getUint32(0) & 0xf7ffffff) !== 0 || view.getUint8(7) !== 0;
-  const oddity = reserved
-    ? { oddity: `flags 0x${flags.toString(16).padStart(2, '0')}, reserved bits set` }
-    : {};
   if (payload.length < VXLAN_HEADER_BYTES)
-    return { ...nothing, vni, oddity: `inner frame cut after ${payload.length - 8} bytes` };
-  return {
-    encap: 'vxlan',
-    vni,
-    macs: {
-      destination: MacAddress.fromBytes(payload.subarray(8, 14)),
-      source: MacAddress.fromBytes(payload.subarray(14, 20)),
-    },
-    etherType: view.getUint16(20),
-    inner: payload.subarray(VXLAN_HEADER_BYTES),
-    ...oddity,
-  };
+    return { ...nothing, oddity: `header cut after ${payload.length} bytes` };
+  const vxlan = new VxlanPacket(payload);
+  const vni = vxlan.hasVni ? vxlan.vni : null;
+  const flags = vxlan.flags.toString(16).padStart(2, '0');
+  const oddity = vxlan.hasReservedBits ? { oddity: `flags 0x${flags}, reserved bits set` } : {};
+  const frame = decodeEthernet(vxlan.frame);
+  if ('drop' in frame)
+    return { ...nothing, vni, oddity: `inner frame cut after ${vxlan.frame.length} bytes` };
+  const { destination, source, etherType } = frame;
+  return { encap: 'vxlan', vni, macs: { destination, source }, etherType, inner: frame.payload, ...oddity };
 }
 
 /** With extension headers, as `summarizePacket` has walked them. */

@@ -2,8 +2,11 @@
  * TCP and UDP checksums that the sender's kernel left for a network card that never came (a veth pair): the field then
  * holds just the pseudo-header's sum. Exactly that case is finished; a merely wrong checksum stays wrong.
  */
+import { pseudoHeaderSum } from './addresses.js';
+import { setU16, u16 } from './bytes.js';
 import { internetChecksum } from './checksum.js';
-import { type InnerPacket, PROTOCOL } from './ip.js';
+import type { IpPacket } from './ip.js';
+import { PROTOCOL } from './protocol.js';
 
 const FIELD = {
   [PROTOCOL.tcp]: { offset: 16, leastBytes: 20 },
@@ -11,26 +14,17 @@ const FIELD = {
 } as const;
 
 /** The packet with its transport checksum finished, or as it is. */
-export function withChecksumFinished(inner: InnerPacket): Uint8Array {
-  const { family, bytes, headerBytes, protocol } = inner;
+export function withChecksumFinished(inner: IpPacket): Uint8Array {
+  const { bytes, headerBytes, protocol } = inner;
   const field = FIELD[protocol as keyof typeof FIELD];
-  const transport = bytes.subarray(headerBytes);
-  const isFragment = family === 4 && (((bytes[6] ?? 0) << 8) | (bytes[7] ?? 0)) & 0x3fff;
+  const transport = inner.payload;
+  const isFragment = inner.family === 4 && (inner.moreFragments || inner.fragmentOffset > 0);
   if (!field || isFragment || transport.length < field.leastBytes) return bytes;
-  const pseudo = sum(
-    [...bytes.subarray(family === 4 ? 12 : 8, family === 4 ? 20 : 40)],
-    protocol + transport.length,
-  );
-  const at = headerBytes + field.offset;
-  if ((((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)) !== pseudo) return bytes;
-  if (sum(transport, pseudo) === 0xffff) return bytes;
-  // The field's own value is the pseudo-header's sum, so summing all of the transport adds it in.
-  const checksum = internetChecksum(transport) || 0xffff;
+  const pseudo = pseudoHeaderSum(inner, protocol, transport.length);
+  if (u16(transport, field.offset) !== pseudo) return bytes;
+  if (internetChecksum(transport, pseudo) === 0) return bytes;
   const copy = Uint8Array.from(bytes);
-  copy.set([checksum >> 8, checksum & 255], at);
+  // The field's own value is the pseudo-header's sum, so summing all of the transport adds it in.
+  setU16(copy, headerBytes + field.offset, internetChecksum(transport) || 0xffff);
   return copy;
-}
-
-function sum(bytes: ArrayLike<number>, initial: number): number {
-  return ~internetChecksum(Uint8Array.from(bytes), initial) & 0xffff;
 }

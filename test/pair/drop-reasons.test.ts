@@ -6,7 +6,7 @@ import { IpAddress } from '../../src/net/ip.js';
 import { MacAddress } from '../../src/net/mac.js';
 import { Prefix } from '../../src/net/prefix.js';
 import { decapDatagram, encapPacket, type SpecifiedNode } from '../../src/wire/node.js';
-import { encodeVxlan } from '../../src/wire/vxlan.js';
+import { vtepPayload } from '../../src/wire/vtep.js';
 import { hex, ipPacket } from '../support/packets.js';
 import { SteppedNode } from '../support/stepped-node.js';
 
@@ -39,7 +39,7 @@ const good6 = { source: 'fd00:5:0:2::9', destination: 'fd00:5:0:1::9' };
 const vxlan = (
   packet: Uint8Array,
   change: Partial<{ vni: number; destination: MacAddress; source: MacAddress; family: 4 | 6 }> = {},
-) => encodeVxlan({ vni: 1, destination: own, source: theirs, family: 4, packet, ...change });
+) => vtepPayload({ vni: 1, destination: own, source: theirs, family: 4, packet, ...change });
 const patched = (bytes: Uint8Array, at: number, ...values: number[]) => {
   const copy = Uint8Array.from(bytes);
   copy.set(values, at);

@@ -4,9 +4,9 @@ import { IpAddress } from '../../src/net/ip.js';
 import { MacAddress } from '../../src/net/mac.js';
 import { Prefix } from '../../src/net/prefix.js';
 import { internetChecksum } from '../../src/wire/checksum.js';
-import { PROTOCOL } from '../../src/wire/ip.js';
 import type { Datagram, SpecifiedNode, SpecifiedPeer } from '../../src/wire/node.js';
-import { encodeVxlan } from '../../src/wire/vxlan.js';
+import { PROTOCOL } from '../../src/wire/protocol.js';
+import { vtepPayload } from '../../src/wire/vtep.js';
 import { ipPacket, parsed } from './packets.js';
 
 export type Encap = 'vxlan' | 'udp';
@@ -226,7 +226,7 @@ const frame = fc
   })
   .map(({ change, length, matches, ...rest }) => {
     const family = matches && (rest.packet[0] ?? 0) >> 4 === 6 ? 6 : matches ? 4 : rest.family;
-    const bytes = encodeVxlan({ ...rest, family });
+    const bytes = vtepPayload({ ...rest, family });
     if (change) bytes[change[0]] = change[1];
     return length === null ? bytes : bytes.subarray(0, length);
   });
@@ -348,7 +348,7 @@ function carried(encap: Encap, packet: Uint8Array): Uint8Array {
   if (encap === 'udp') return packet;
   const family = (packet[0] ?? 0) >> 4 === 6 ? 6 : 4;
   const destination = family === 6 ? ownMacV6 : ownMac;
-  return encodeVxlan({ vni: 1, destination, source: first(peerMacs), family, packet });
+  return vtepPayload({ vni: 1, destination, source: first(peerMacs), family, packet });
 }
 
 function first<T>(values: readonly T[]): T {

@@ -11,10 +11,12 @@ const flags = [
   ...['--disable-component-update', '--disable-sync', '--no-first-run', '--window-size=1440,1000'],
 ];
 
-export async function documentOf(file: string): Promise<string> {
+/** `page`: a file, or an address that begins with `http`. */
+export async function documentOf(page: string): Promise<string> {
+  const url = page.startsWith('http') ? page : pathToFileURL(page).href;
   const profile = await mkdtemp(join(tmpdir(), 'twill-chromium-'));
   try {
-    const argv = [...flags, `--user-data-dir=${profile}`, '--dump-dom', pathToFileURL(file).href];
+    const argv = [...flags, `--user-data-dir=${profile}`, '--dump-dom', url];
     const options = { timeout: 90_000, maxBuffer: 1 << 26 };
     return (await promisify(execFile)('chromium', argv, options)).stdout;
   } finally {

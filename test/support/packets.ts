@@ -2,7 +2,8 @@
 import { IpAddress } from '../../src/net/ip.js';
 import { MacAddress } from '../../src/net/mac.js';
 import { internetChecksum } from '../../src/wire/checksum.js';
-import { type InnerPacket, parseInner } from '../../src/wire/ip.js';
+import { encodeIcmpError, ICMP_ERROR_MOST_BYTES, type IcmpErrorFields } from '../../src/wire/icmp-error.js';
+import { decodeIp, type IpPacket } from '../../src/wire/ip.js';
 
 /** `45000020 0001...` as bytes. */
 export function hex(text: string): Uint8Array {
@@ -47,10 +48,16 @@ export function ipPacket(shape: PacketShape): Uint8Array {
 }
 
 /** A packet that is known to be one. */
-export function parsed(bytes: Uint8Array): InnerPacket {
-  const inner = parseInner(bytes);
+export function parsed(bytes: Uint8Array): IpPacket {
+  const inner = decodeIp(bytes);
   if ('drop' in inner) throw new Error(`${inner.drop}: ${Buffer.from(bytes).toString('hex')}`);
   return inner;
+}
+
+/** An ICMP error in bytes of its own. */
+export function icmpError(fields: IcmpErrorFields): Uint8Array {
+  const into = new Uint8Array(ICMP_ERROR_MOST_BYTES);
+  return into.slice(0, encodeIcmpError(fields, into));
 }
 
 /** A whole UDP datagram in an IP packet, checksum included. */

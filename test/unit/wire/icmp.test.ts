@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { IpAddress } from '../../../src/net/ip.js';
 import { internetChecksum } from '../../../src/wire/checksum.js';
-import { buildIcmpError, mayAnswer } from '../../../src/wire/icmp.js';
-import type { InnerPacket } from '../../../src/wire/ip.js';
+import { mayAnswerWithIcmp } from '../../../src/wire/icmp-error.js';
+import type { IpPacket } from '../../../src/wire/ip.js';
 import { withChecksumFinished } from '../../../src/wire/unfinished-checksum.js';
-import { hex, ipPacket, parsed } from '../../support/packets.js';
+import { hex, icmpError, ipPacket, parsed } from '../../support/packets.js';
 import { times } from '../../support/properties.js';
 
 const families = fc.constantFrom(
@@ -15,7 +15,7 @@ const families = fc.constantFrom(
 );
 
 /** Pseudo-header and transport sum up to nothing where the checksum is right. */
-function transportSum({ family, bytes, headerBytes, protocol }: InnerPacket): number {
+function transportSum({ family, bytes, headerBytes, protocol }: IpPacket): number {
   const transport = bytes.subarray(headerBytes);
   const addresses = bytes.subarray(family === 4 ? 12 : 8, family === 4 ? 20 : 40);
   const length = [transport.length >> 8, transport.length & 255, 0, protocol];
@@ -36,7 +36,7 @@ test('icmp: an error quotes its offender, has right checksums, and is never itse
     fc.property(families, kinds, payload, fc.nat(70_000), (addresses, kind, bytes, mtuBytes) => {
       const offender = parsed(ipPacket({ ...addresses, payload: bytes }));
       const source = IpAddress.parse(addresses.router);
-      const answer = parsed(buildIcmpError(kind, offender, { source, ttl: 8, mtuBytes }));
+      const answer = parsed(icmpError({ kind, about: offender, source, ttl: 8, mtuBytes }));
       assert.deepEqual(
         [`${answer.source}`, `${answer.destination}`, answer.ttl],
         [addresses.router, addresses.source, 8],
@@ -56,7 +56,7 @@ test('icmp: an error quotes its offender, has right checksums, and is never itse
       } else {
         assert.equal(transportSum(answer), 0);
       }
-      assert.equal(mayAnswer(answer), false);
+      assert.equal(mayAnswerWithIcmp(answer), false);
     }),
     times(2000),
   );
@@ -80,12 +80,14 @@ test('icmp: chains of IPv6 headers lead to an answer or to none, never out of th
         ...{ source: 'fd00::1', destination: 'fd00::2', protocol },
         payload: payload.subarray(0, length),
       });
-      assert.equal(typeof mayAnswer(parsed(bytes)), 'boolean');
+      assert.equal(typeof mayAnswerWithIcmp(parsed(bytes)), 'boolean');
     }),
     times(3000),
   );
   const may = (protocol: number, rest: string) =>
-    mayAnswer(parsed(ipPacket({ source: 'fd00::1', destination: 'fd00::2', protocol, payload: hex(rest) })));
+    mayAnswerWithIcmp(
+      parsed(ipPacket({ source: 'fd00::1', destination: 'fd00::2', protocol, payload: hex(rest) })),
+    );
   assert.equal(may(60, '3a000000 00000000 80000000'), true, 'an echo request');
   assert.equal(may(60, '3a000000 00000000 01000000'), false, 'an error');
   assert.equal(may(44, '11000008 00000000 03e807d0'), false, 'a later fragment');
@@ -113,7 +115,7 @@ test('unfinished checksums: the pseudo-header’s sum is finished, a right or a 
         const finished = parsed(withChecksumFinished(parsed(bytes)));
         assert.equal(transportSum(finished), 0);
         assert.deepEqual(withChecksumFinished(finished), finished.bytes);
-        const others = (packet: InnerPacket) => packet.bytes.filter((_, i) => i !== field && i !== field + 1);
+        const others = (packet: IpPacket) => packet.bytes.filter((_, i) => i !== field && i !== field + 1);
         assert.deepEqual(others(finished), others(parsed(bytes)));
       }
       write(value);

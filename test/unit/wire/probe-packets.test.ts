@@ -3,11 +3,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { IpAddress } from '../../../src/net/ip.js';
 import { internetChecksum } from '../../../src/wire/checksum.js';
-import { buildIcmpError } from '../../../src/wire/icmp.js';
 import { echoPacket, ipHeaderBytes, readIcmp, tunnelPacket } from '../../../src/wire/probe-packets.js';
 import { summarizePacket, summaryText } from '../../../src/wire/summary.js';
 import { decodeTunnel } from '../../../src/wire/tunnel-frame.js';
-import { hex, parsed } from '../../support/packets.js';
+import { hex, icmpError, parsed } from '../../support/packets.js';
 import { times } from '../../support/properties.js';
 
 const ends = { 4: ['192.0.2.1', '198.51.100.2'], 6: ['2001:db8::1', '2001:db8::2'] } as const;
@@ -67,15 +66,15 @@ for (const family of [4, 6] as const) {
 
   test(`ICMP over IPv${family}: what is said about a packet of ours`, () => {
     const offender = parsed(echoPacket({ source, destination, id: 1, sequence: 2 }, 100));
-    const from = { source: destination, ttl: 64, mtuBytes: 1400 };
-    const error = buildIcmpError('fragmentationNeeded', offender, from).subarray(ipHeaderBytes(source));
+    const from = { about: offender, source: destination, mtuBytes: 1400 };
+    const error = icmpError({ kind: 'fragmentationNeeded', ...from }).subarray(ipHeaderBytes(source));
     const about = { destination: destination.bytes(), protocol: family === 4 ? 1 : 58 };
     const found = readIcmp(error, family);
     assert.ok(found?.kind === 'tooBig');
     assert.equal(found.mtuBytes, 1400);
     assert.deepEqual({ ...found.about, destinationPort: 0 }, { ...about, destinationPort: 0 });
     const unreachable = readIcmp(
-      buildIcmpError('netUnreachable', offender, from).subarray(ipHeaderBytes(source)),
+      icmpError({ kind: 'netUnreachable', ...from }).subarray(ipHeaderBytes(source)),
       family,
     );
     assert.ok(unreachable?.kind === 'unreachable' && unreachable.what === 'net');

@@ -1,0 +1,9 @@
+/**
+ * Why bytes are not what they should be. Decoders return it instead of throwing, for bytes come from anybody:
+ *
+ *    const ip = decodeIp(bytes);
+ *    if ('drop' in ip) return ip.drop;
+ */
+export interface Drop<Reason extends string = string> {
+  readonly drop: Reason;
+}
