@@ -8,7 +8,7 @@ import type { RunOptions } from '../config/run-options.js';
 import { TwillError } from '../errors.js';
 import type { Json } from '../net/json.js';
 import { Answers } from './answers.js';
-import { changedParts, clusterOf } from './cluster.js';
+import { changedParts, clusterOf, netConfReading } from './cluster.js';
 import type { AgentParts, Running } from './running.js';
 import { type StartTerms, startNode, stoppedWhileStarting } from './start.js';
 import { subnetText } from './status.js';
@@ -98,6 +98,7 @@ export class Agent {
       return;
     }
     logger.info('ready');
+    holder.carries?.();
     serviceManager?.status(`ready: ${subnetText(holder.lease.subnets)} on ${plane.deviceName}`);
     serviceManager?.ready();
   }
@@ -129,9 +130,10 @@ export class Agent {
     peers.refresh();
     const read = async () => {
       const text = await store.readConfig(this.#stopping.signal);
+      const reading = netConfReading(store);
       const changes = changedParts(
-        parseNetConf(this.#netConfText),
-        clusterOf(text, store.description).netConf,
+        parseNetConf(this.#netConfText, reading),
+        clusterOf(text, store.description, reading).netConf,
       );
       this.#netConfText = text;
       if (changes.length === 0) logger.info('reloaded: the network configuration is as it was');

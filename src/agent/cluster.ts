@@ -1,21 +1,27 @@
 /** What net-conf.json amounts to for an agent. Pure. */
 import type { Backend } from '../backend/backend.js';
 import { createBackend } from '../backend/create.js';
-import { type NetConf, parseNetConf } from '../config/net-conf.js';
+import { type NetConf, type NetConfReading, parseNetConf } from '../config/net-conf.js';
 import { TwillError } from '../errors.js';
 import type { LeaseSubnets } from '../lease/lease.js';
 import { IpAddress, type IpFamily } from '../net/ip.js';
 import { Prefix } from '../net/prefix.js';
+import { type AnyStore, givesSubnets } from '../store/store.js';
 
 export interface Cluster {
   readonly netConf: NetConf;
   readonly backend: Backend;
 }
 
+/** Where the cluster gives subnets, how they would be cut does not matter. */
+export function netConfReading(store: AnyStore): NetConfReading {
+  return { subnets: givesSubnets(store) ? 'given' : 'cut' };
+}
+
 /** Throws ERR_TWILL_CONFIG, naming where the text is from. */
-export function clusterOf(netConfText: string, origin: string): Cluster {
+export function clusterOf(netConfText: string, origin: string, reading: NetConfReading = {}): Cluster {
   try {
-    const netConf = parseNetConf(netConfText);
+    const netConf = parseNetConf(netConfText, reading);
     const backend = createBackend(netConf.backend);
     if (backend.encap === 'udp' && !netConf.enableIpv4) {
       throw new TwillError(

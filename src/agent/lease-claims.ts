@@ -6,10 +6,11 @@ import type { Lease, LeaseSubnets } from '../lease/lease.js';
 import type { IpAddress } from '../net/ip.js';
 import type { StoreRecord, StoreSnapshot } from '../store/store.js';
 
-/** Who a node is: its public IP (IPv4; where that is unspecified, IPv6). */
+/** Who a node is: its name, where the store knows nodes by name; else its public IP (IPv4; where that is unspecified, IPv6). */
 export interface NodeIdentity {
   readonly publicIp: IpAddress;
   readonly publicIpv6: IpAddress | null;
+  readonly name?: string;
 }
 
 export interface OwnRecord {
@@ -21,7 +22,7 @@ export interface OwnRecord {
 export function ownRecords(snapshot: StoreSnapshot, identity: NodeIdentity): OwnRecord[] {
   const own = snapshot.records.flatMap((record) => {
     const lease = decoded(record);
-    return lease && sameNode(lease.attributes, identity) ? [{ record, lease }] : [];
+    return lease && isOfNode(lease, identity) ? [{ record, lease }] : [];
   });
   return own.sort((a, b) => (a.record.createdOrder < b.record.createdOrder ? -1 : 1));
 }
@@ -62,6 +63,10 @@ export function decoded(record: StoreRecord): Lease | null {
   } catch {
     return null;
   }
+}
+
+export function isOfNode({ holder, attributes }: Lease, identity: NodeIdentity): boolean {
+  return identity.name === undefined ? sameNode(attributes, identity) : holder === identity.name;
 }
 
 export function sameNode(a: NodeIdentity, b: NodeIdentity): boolean {

@@ -22,6 +22,7 @@ import {
   sameNode,
   takenSubnets,
 } from './lease-claims.js';
+import type { OwnLease } from './own-lease.js';
 import { untilServed } from './until-served.js';
 
 export interface LeaseTerms {
@@ -48,7 +49,7 @@ const halfWrittenMs = 500;
 /** Longest single wait: timers stand still while a machine is suspended, wall clocks do not. */
 const longestWaitMs = 60_000;
 
-export class LeaseHolder {
+export class LeaseHolder implements OwnLease {
   readonly #terms: LeaseTerms;
   #record: StoreRecord;
   #lease: Lease;

@@ -7,11 +7,11 @@ import type { Plane } from '../dataplane/plane.js';
 import type { Lease } from '../lease/lease.js';
 import type { LeaseSet } from '../lease/lease-set.js';
 import type { Logger } from '../observe/log.js';
-import type { Store, StoreSnapshot } from '../store/store.js';
+import type { LeaseSource, StoreSnapshot } from '../store/store.js';
 import type { Clock } from './clock.js';
 
 export interface PeerTableParts {
-  readonly store: Store;
+  readonly store: LeaseSource;
   readonly leases: LeaseSet;
   readonly backend: Backend;
   readonly node: BackendNode;

@@ -6,11 +6,11 @@ import type { UserspacePlaneOptions } from '../dataplane/userspace.js';
 import type { ControlServer } from '../observe/control-socket.js';
 import type { HealthServer } from '../observe/health-server.js';
 import type { Logger } from '../observe/log.js';
-import type { Store } from '../store/store.js';
+import type { AnyStore } from '../store/store.js';
 import type { Clock } from './clock.js';
 import type { DeviceKeeper } from './device-keeper.js';
 import type { HostNetlink } from './host.js';
-import type { LeaseHolder } from './lease-holder.js';
+import type { OwnLease } from './own-lease.js';
 import type { PeerTable } from './peers.js';
 import type { Readiness } from './readiness.js';
 import type { ServiceManager } from './service-manager.js';
@@ -20,7 +20,7 @@ import type { Underlay } from './underlay.js';
 
 export interface AgentParts {
   /** Stays the caller's: `stop` does not close it. */
-  readonly store: Store;
+  readonly store: AnyStore;
   readonly logger: Logger;
   readonly openPlane?: (options: UserspacePlaneOptions) => Plane;
   readonly netlink?: HostNetlink;
@@ -41,7 +41,7 @@ export interface Running {
   readonly underlay: Underlay;
   readonly node: BackendNode;
   readonly backend: Backend;
-  readonly holder: LeaseHolder;
+  readonly holder: OwnLease;
   readonly plane: Plane;
   readonly control: ControlServer;
   readonly health: HealthServer | null;

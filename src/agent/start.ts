@@ -13,16 +13,24 @@ import { netlink as kernelNetlink } from '../native/netlink.js';
 import { IpAddress } from '../net/ip.js';
 import { ControlServer } from '../observe/control-socket.js';
 import type { HealthServer } from '../observe/health-server.js';
-import type { StoreSnapshot } from '../store/store.js';
+import { givesSubnets, type OwnNode, type StoreSnapshot } from '../store/store.js';
+import { acquireLease } from './acquire-lease.js';
 import { type Answers, controlHandlers } from './answers.js';
 import { type Clock, systemClock } from './clock.js';
-import { type Cluster, clusterOf, networkList, networks, underlayFamilies } from './cluster.js';
+import {
+  type Cluster,
+  clusterOf,
+  netConfReading,
+  networkList,
+  networks,
+  underlayFamilies,
+} from './cluster.js';
 import { DeviceKeeper } from './device-keeper.js';
 import { openHealth } from './health.js';
 import { type HostNetlink, readHostNetwork } from './host.js';
-import { LeaseHolder } from './lease-holder.js';
 import type { Leftover, WantedDevice } from './leftovers.js';
 import { explained, localAddresses, openPlane, unregistered, wantedDevice } from './open-plane.js';
+import type { OwnLease } from './own-lease.js';
 import { PeerTable } from './peers.js';
 import { Readiness } from './readiness.js';
 import type { AgentParts, Running } from './running.js';
@@ -92,7 +100,7 @@ async function readCluster({ parts, clock, random, signal }: Start): Promise<Rea
   const { store, logger, serviceManager } = parts;
   serviceManager?.status(`starting: ${store.description} is asked for the network configuration`);
   const netConfText = await untilServed(() => store.readConfig(signal), { clock, logger, random }, signal);
-  const cluster = clusterOf(netConfText, store.description);
+  const cluster = clusterOf(netConfText, store.description, netConfReading(store));
   logger.info(`Found network config - Backend type: ${cluster.backend.type}`);
   return { netConfText, ...cluster };
 }
@@ -102,6 +110,8 @@ interface Place {
   readonly node: BackendNode;
   readonly wanted: WantedDevice;
   readonly leftovers: readonly Leftover[];
+  /** Where the store knows nodes by name. */
+  readonly ownNode: OwnNode | null;
   /** What the store said a moment ago. */
   readonly listing: StoreSnapshot;
 }
@@ -111,8 +121,13 @@ async function findPlace(start: Start, cluster: Cluster): Promise<Place> {
   const { options, parts, clock, random, netlink, signal } = start;
   const { store, logger } = parts;
   const { netConf, backend } = cluster;
+  const patience = { clock, logger, random };
+  const ownNode = givesSubnets(store)
+    ? await untilServed(() => store.ownNode(signal), patience, signal)
+    : null;
   const underlay = chooseUnderlay(
-    { ...options, families: underlayFamilies(cluster) },
+    // What the cluster's operator says of a node comes before what its command line says.
+    { ...options, ...ownNode, families: underlayFamilies(cluster) },
     readHostNetwork(netlink, options.ifaceCanReach),
   );
   logger.info(
@@ -123,17 +138,24 @@ async function findPlace(start: Start, cluster: Cluster): Promise<Place> {
     publicIp: underlay.publicIp ?? IpAddress.of(4, 0n),
     publicIpv6: underlay.publicIpv6,
   };
-  // Before the store is touched: a flanneld that lives here is not to be disturbed.
+  // Before anything is written to the store: a flanneld that lives here is not to be disturbed.
   const wanted = wantedDevice(options, netConf, backend);
   const leftovers = takeable(wanted, netlink);
-  const listing = await untilServed(() => store.list(signal), { clock, logger, random }, signal);
+  const listing = await untilServed(() => store.list(signal), patience, signal);
   const macs =
-    backend.encap === 'vxlan' ? chooseVtepMacs(listing, identity, leftoverMacs(leftovers), random) : {};
-  return { underlay, node: { ...identity, ...macs }, wanted, leftovers, listing };
+    backend.encap === 'vxlan'
+      ? chooseVtepMacs(
+          listing,
+          { ...identity, ...(ownNode && { name: ownNode.name }) },
+          leftoverMacs(leftovers),
+          random,
+        )
+      : {};
+  return { underlay, node: { ...identity, ...macs }, wanted, leftovers, ownNode, listing };
 }
 
 interface TakenLease {
-  readonly holder: LeaseHolder;
+  readonly holder: OwnLease;
   readonly subnetFile: SubnetFile;
 }
 
@@ -142,11 +164,11 @@ async function takeLease(start: Start, cluster: Cluster, place: Place): Promise<
   const { store, logger } = parts;
   const { netConf, backend } = cluster;
   const subnetFile = new SubnetFile(options.subnetFile, { logger, clock, random });
-  const holder = await LeaseHolder.acquire(
+  const holder = await acquireLease(
     {
       ...{ store, netConf, logger, clock, random, ttlMs: options.leaseTtlSeconds * 1000 },
       attributes: backend.attributes(place.node),
-      listing: place.listing,
+      ...{ ownNode: place.ownNode, listing: place.listing },
       previous: await subnetFile.previousSubnets(),
       renewMarginMs: options.subnetLeaseRenewMarginMinutes * 60_000,
     },
@@ -156,7 +178,7 @@ async function takeLease(start: Start, cluster: Cluster, place: Place): Promise<
   return { holder, subnetFile };
 }
 
-function openDataplane(start: Start, cluster: Cluster, place: Place, { lease }: LeaseHolder): Plane {
+function openDataplane(start: Start, cluster: Cluster, place: Place, { lease }: OwnLease): Plane {
   const { options, parts, netlink, undo } = start;
   const { netConf, backend } = cluster;
   const { underlay, node, leftovers } = place;
@@ -217,7 +239,7 @@ function wire(
   };
 }
 
-function leaseFault({ lease }: LeaseHolder, clock: Clock): string | null {
+function leaseFault({ lease }: OwnLease, clock: Clock): string | null {
   const { key, expiresAtMs } = lease;
   if (expiresAtMs === undefined || expiresAtMs > clock.nowMs()) return null;
   return `${key} has ended and could not be renewed`;

@@ -6,7 +6,7 @@ import { vtepMacText, vtepMacTexts } from '../lease/claims.js';
 import type { Json } from '../net/json.js';
 import { MacAddress } from '../net/mac.js';
 import type { StoreSnapshot } from '../store/store.js';
-import { decoded, type NodeIdentity, ownRecords, sameNode } from './lease-claims.js';
+import { decoded, isOfNode, type NodeIdentity, ownRecords } from './lease-claims.js';
 
 export interface VtepMacs {
   /** Of frames with IPv4 inside. */
@@ -25,7 +25,7 @@ export function chooseVtepMacs(
   const others = new Set(
     snapshot.records.flatMap((record) => {
       const lease = decoded(record);
-      return lease && !sameNode(lease.attributes, identity) ? vtepMacTexts(lease) : [];
+      return lease && !isOfNode(lease, identity) ? vtepMacTexts(lease) : [];
     }),
   );
   const own = ownRecords(snapshot, identity).map(({ lease }) => lease.attributes);

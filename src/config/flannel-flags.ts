@@ -1,10 +1,9 @@
 /**
- * Flags of flannel for jobs that this version does not do. Those about the host's rules and routes are accepted, so that
- * a node's command line stands as it is, and what stays undone is said once at the start. Those about Kubernetes are
- * refused, since without its store there is no network to join.
+ * Flags of flannel for jobs that this version does not do: they are accepted, so that a node's command line stands as it
+ * is, and what stays undone is said once at the start.
  */
-import { TwillError } from '../errors.js';
 import { type FlagSpec, type FlagValue, textFlag } from './flags.js';
+import { kubeFlags } from './kube-options.js';
 
 const switchFlag = (name: string, byDefault: boolean, help: string): FlagSpec => {
   return { name, kind: 'boolean', default: byDefault, help };
@@ -16,35 +15,16 @@ export const idleFlags: readonly FlagSpec[] = [
   switchFlag('iptables-forward-rules', true, 'rules that accept forwarded traffic of the overlay'),
   { name: 'iptables-resync', kind: 'integer', default: 5, help: 'seconds between two checks of the rules' },
   switchFlag('ip-blackhole-route', false, 'a blackhole route for the subnet of the node'),
-  textFlag(
-    'net-config-path',
-    '/etc/kube-flannel/net-conf.json',
-    'network configuration of a Kubernetes node',
-  ),
-  switchFlag('set-node-network-unavailable', true, "the node's condition in Kubernetes"),
   textFlag('vmodule', '', "verbosity of single files of flannel's source"),
   textFlag('log_backtrace_at', '', "stack traces at lines of flannel's source"),
 ];
 
-/** Refused unless they say what flannel would do without them. */
-export const refusedFlags: readonly FlagSpec[] = [
-  switchFlag('kube-subnet-mgr', false, 'leases in Kubernetes'),
-  textFlag('kube-api-url', '', 'server of the Kubernetes API'),
-  textFlag('kubeconfig-file', '', 'credentials for it'),
-  textFlag('kube-annotation-prefix', 'flannel.alpha.coreos.com', "prefix of the nodes' annotations"),
-];
-
-/** What is asked for and left undone, in words; most starts: nothing. Throws ERR_TWILL_USAGE for what is refused. */
+/** What is asked for and left undone, in words; most starts: nothing. */
 export function undoneJobs(
   values: { readonly [name: string]: FlagValue },
   given: ReadonlySet<string>,
   asFlannel: boolean,
 ): readonly string[] {
-  for (const { name, default: byDefault } of refusedFlags) {
-    if (values[name] === byDefault) continue;
-    const why = 'this version has no Kubernetes store';
-    throw new TwillError('ERR_TWILL_USAGE', `--${name}: ${why}; leave it out and name a store or etcd`);
-  }
   const undone: string[] = [];
   if (values['ip-masq'] === true) {
     const file = 'subnet.env says FLANNEL_IPMASQ=true all the same';
@@ -58,6 +38,10 @@ export function undoneJobs(
   const idle = idleFlags.filter(
     ({ name, default: byDefault }) => !named.includes(name) && values[name] !== byDefault,
   );
-  if (idle.length > 0) undone.push(`without effect: ${idle.map(({ name }) => `--${name}`).join(', ')}`);
+  // Of Kubernetes, where the leases are elsewhere.
+  const isKube = values['kube-subnet-mgr'] === true;
+  const forKube = kubeFlags.filter(({ name }) => !isKube && name !== 'kube-subnet-mgr' && given.has(name));
+  const idleNames = [...idle, ...forKube].map(({ name }) => name);
+  if (idleNames.length > 0) undone.push(`without effect: ${idleNames.map((name) => `--${name}`).join(', ')}`);
   return undone;
 }

@@ -12,7 +12,7 @@ import { addressBits, IpAddress, type IpFamily } from '../net/ip.js';
 import { field, goJson, type Json, type JsonObject, parseJsonObject } from '../net/json.js';
 import { Prefix } from '../net/prefix.js';
 
-/** From what and how subnets of one family are given out. */
+/** From what and how subnets of one family are given out. Where the cluster gives them, only the network counts. */
 export interface OverlayRange {
   readonly network: Prefix;
   readonly subnetLength: number;
@@ -57,8 +57,13 @@ const families = {
   },
 } as const;
 
+export interface NetConfReading {
+  /** `given`: by the cluster, as in Kubernetes. How they would be cut does not matter then, and is not looked at. */
+  readonly subnets?: 'cut' | 'given';
+}
+
 /** Throws ERR_TWILL_CONFIG naming key, value and fix. */
-export function parseNetConf(text: string): NetConf {
+export function parseNetConf(text: string, { subnets = 'cut' }: NetConfReading = {}): NetConf {
   let object: JsonObject;
   try {
     object = parseJsonObject(text);
@@ -78,8 +83,8 @@ export function parseNetConf(text: string): NetConf {
     enableIpv4,
     enableIpv6,
     enableNftables: booleanField(object, 'EnableNFTables', false),
-    ...(enableIpv4 && { v4: range(object, 4) }),
-    ...(enableIpv6 && { v6: range(object, 6) }),
+    ...(enableIpv4 && { v4: range(object, 4, subnets) }),
+    ...(enableIpv6 && { v6: range(object, 6, subnets) }),
     backend: backendConfig(object),
   };
 }
@@ -105,7 +110,7 @@ export function booleanField(object: JsonObject, key: string, byDefault: boolean
   throw wrong(key, value, 'write true or false, without quotes');
 }
 
-function range(object: JsonObject, family: IpFamily): OverlayRange {
+function range(object: JsonObject, family: IpFamily, subnets: 'cut' | 'given'): OverlayRange {
   const { prefix, longestSubnet, longestDefault, usual, usualUpTo, example } = families[family];
   const key = {
     network: `${prefix}Network`,
@@ -126,6 +131,8 @@ function range(object: JsonObject, family: IpFamily): OverlayRange {
   if (network?.family !== family)
     throw wrong(key.network, text, `write an IPv${family} network, for example "${example}"`);
 
+  if (subnets === 'given')
+    return { network, subnetLength: network.length, subnetMin: network.first, subnetMax: network.first };
   const shortest = network.length + 2; // at least four subnets
   // 0 is absent, as in flannel; its bound is checked here so that the message can tell the real range.
   const length = integerField(object, key.len, 0, 128) || undefined;

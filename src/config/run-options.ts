@@ -2,7 +2,7 @@
 import { TwillError } from '../errors.js';
 import { IpAddress, type IpFamily } from '../net/ip.js';
 import { type FlagSpec, type FlagValue, parseFlags, textFlag } from './flags.js';
-import { idleFlags, refusedFlags, undoneJobs } from './flannel-flags.js';
+import { idleFlags, undoneJobs } from './flannel-flags.js';
 import { type OffloadName, parseOffload } from './offload.js';
 import { type StoreOptions, storeFlags, storeOptions } from './store-options.js';
 
@@ -129,7 +129,7 @@ export const runFlags: readonly FlagSpec[] = [
   textFlag(
     'state-dir',
     '/var/lib/twill',
-    'folder for the last good snapshot of etcd, which a start goes on from while etcd is down; empty: none',
+    'folder for the last good snapshot of etcd or Kubernetes, which a start goes on from while that is down; empty: none',
   ),
   {
     name: 'log-level',
@@ -154,7 +154,7 @@ export function runOptions(
   env: { readonly [name: string]: string | undefined },
   { asFlannel = false }: { readonly asFlannel?: boolean } = {},
 ): RunOptions {
-  const specs = [...runFlags, ...idleFlags, ...refusedFlags];
+  const specs = [...runFlags, ...idleFlags];
   const { values, given, positional } = parseFlags(specs, argv, env);
   if (positional.length > 0) throw usage(`unexpected argument: ${positional[0]}`);
   const undone = undoneJobs(values, given, asFlannel);
@@ -170,7 +170,7 @@ export function runOptions(
   const tunName = string('tun-name');
   if (tunName !== '') checkDeviceName(tunName);
   return {
-    store: storeOptions(values, given, asFlannel),
+    store: storeOptions(values, given, env, asFlannel),
     iface: values['iface'] as readonly string[],
     ifaceRegex: values['iface-regex'] as readonly string[],
     ...(ifaceCanReach && { ifaceCanReach }),

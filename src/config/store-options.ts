@@ -1,6 +1,7 @@
 /** Which store: `--store`, or what flannel's flags amount to. */
 import { TwillError } from '../errors.js';
 import { type FlagSpec, type FlagValue, textFlag } from './flags.js';
+import { type KubeOptions, kubeFlags, kubeOptions } from './kube-options.js';
 import { Secret } from './secret.js';
 
 export interface EtcdOptions {
@@ -18,11 +19,12 @@ export interface EtcdOptions {
 
 export type StoreOptions =
   | { readonly kind: 'directory'; readonly path: string }
-  | ({ readonly kind: 'etcd' } & EtcdOptions);
+  | ({ readonly kind: 'etcd' } & EtcdOptions)
+  | ({ readonly kind: 'kube' } & KubeOptions);
 
 const DEFAULT_DIRECTORY = '/var/lib/twill';
 
-/** Names, defaults and meanings of the etcd flags are flannel's. */
+/** Names, defaults and meanings of the flags of etcd and Kubernetes are flannel's. */
 export const storeFlags: readonly FlagSpec[] = [
   textFlag(
     'store',
@@ -40,15 +42,21 @@ export const storeFlags: readonly FlagSpec[] = [
   textFlag('etcd-keyfile', '', 'private key of that certificate'),
   textFlag('etcd-username', '', 'user of etcd'),
   textFlag('etcd-password', '', 'password of that user; better in the environment than here'),
+  ...kubeFlags,
 ];
 
 /** `asFlannel`: etcd unless something else is named. Throws ERR_TWILL_USAGE. */
 export function storeOptions(
   values: { readonly [name: string]: FlagValue },
   given: ReadonlySet<string>,
+  env: { readonly [name: string]: string | undefined },
   asFlannel: boolean,
 ): StoreOptions {
   const store = String(values['store']);
+  if (values['kube-subnet-mgr'] === true) {
+    if (store !== '') throw usage('--store and --kube-subnet-mgr are given, and leases have one place');
+    return { kind: 'kube', ...kubeOptions(values, env) };
+  }
   if (/^dir:./.test(store)) return { kind: 'directory', path: store.slice(4) };
   if (store !== '' && store !== 'etcd') {
     throw usage(`--store=${JSON.stringify(store.slice(0, 80))} is wrong: write dir:PATH or etcd`);

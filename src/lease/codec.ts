@@ -64,11 +64,20 @@ export function encodeLeaseValue(attributes: LeaseAttributes): string {
 }
 
 /** Throws ERR_TWILL_LEASE naming what is wrong with the record. */
-export function decodeLease(record: { key: string; value: string; expiresAtMs?: number }): Lease {
+export function decodeLease(record: {
+  key: string;
+  value: string;
+  expiresAtMs?: number;
+  holder?: string;
+}): Lease {
   const subnets = parseLeaseKey(record.key);
   const attributes = decodeLeaseValue(record.value);
-  const { key, expiresAtMs } = record;
-  return { key, subnets, attributes, ...(expiresAtMs !== undefined && { expiresAtMs }) };
+  const { key, expiresAtMs, holder } = record;
+  return {
+    ...{ key, subnets, attributes },
+    ...(expiresAtMs !== undefined && { expiresAtMs }),
+    ...(holder !== undefined && { holder }),
+  };
 }
 
 function decodeLeaseValue(text: string): LeaseAttributes {

@@ -95,8 +95,9 @@ export class LeaseSet {
     quarantined: { key: string; reason: string }[],
   ): Claimant[] {
     const claimants: Claimant[] = [];
-    const refuse = (key: string, why: string) => {
+    const refuse = (key: string, reason: string, holder?: string) => {
       if (key === this.#ownKey) return;
+      const why = by(holder, reason);
       const good = this.#inForce.get(key);
       const lives = good && !hasEnded(good.lease, nowMs);
       if (lives) claimants.push(good);
@@ -107,7 +108,7 @@ export class LeaseSet {
       if (record.key === this.#ownKey) continue;
       const judged = this.#judge(record);
       if (judged.lease && hasEnded(judged.lease, nowMs)) continue;
-      if ('refused' in judged) refuse(record.key, judged.refused);
+      if ('refused' in judged) refuse(record.key, judged.refused, record.holder);
       else claimants.push(judged);
     }
     return claimants;
@@ -131,11 +132,12 @@ export class LeaseSet {
     const settled = new Map<string, Claimant>();
     for (const { claimant } of ranked) {
       const { key } = claimant.lease;
-      const why = claims.claim(claimant.lease);
-      if (why === null) {
+      const refused = claims.claim(claimant.lease);
+      if (refused === null) {
         settled.set(key, claimant);
         continue;
       }
+      const why = by(claimant.lease.holder, refused);
       // A living peer whose record now reaches for what is another's keeps what it had.
       const before = this.#inForce.get(key);
       const keeps = before !== undefined && claims.claim(before.lease) === null;
@@ -165,6 +167,11 @@ function judge(record: LeaseRecord, context: LeaseContext): Judged {
   const why = refusal(lease, context);
   if (why !== null) return { lease, refused: why };
   return { lease, createdOrder: record.createdOrder, content: encodeLeaseValue(lease.attributes) };
+}
+
+/** Says whose it is, where that is known. */
+function by(holder: string | undefined, reason: string): string {
+  return holder === undefined ? reason : `node ${holder}: ${reason}`;
 }
 
 function hasEnded({ expiresAtMs }: Lease, nowMs: number): boolean {

@@ -30,4 +30,6 @@ export interface Lease {
   readonly attributes: LeaseAttributes;
   /** Wall-clock end in milliseconds since the epoch, as in its record; absent for a reservation, which never ends. */
   readonly expiresAtMs?: number;
+  /** The node that holds it, where the store knows nodes by name. */
+  readonly holder?: string;
 }

@@ -14,6 +14,8 @@ export interface LeaseRecord {
   readonly revision: string;
   /** Order of creation within the store; of two claims the older one wins. */
   readonly createdOrder: bigint;
+  /** The node that holds it, where the store knows nodes by name. */
+  readonly holder?: string;
 }
 
 /** A record that is there but could not be read (permission, size, not a regular file, not UTF-8). */

@@ -5,23 +5,31 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, mkdir, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { IpAddress } from '../net/ip.js';
 import { openRegularFile, replaceFile } from './files.js';
-import type { StoreSnapshot } from './store.js';
+import type { OwnNode, StoreSnapshot } from './store.js';
 
 const FORMAT = 'twill-last-good-1';
 /** 100,000 leases are about 20 MB. */
 const LONGEST_FILE_BYTES = 256 * 1024 * 1024;
 
 export interface LastGood {
-  /** The text of net-conf.json. */
+  /** The text of net-conf.json; `''`: it is not in that store. */
   readonly config: string;
   readonly snapshot: StoreSnapshot;
+  /** Where the store knows nodes by name. */
+  readonly ownNode?: OwnNode;
 }
 
 /** Throws what the system says. */
-export async function writeLastGood(path: string, { config, snapshot }: LastGood): Promise<void> {
+export async function writeLastGood(path: string, { config, snapshot, ownNode }: LastGood): Promise<void> {
   const { records, unreadable } = snapshot;
-  const body = JSON.stringify({ config, records: records.map(plainRecord), unreadable });
+  const node = ownNode && {
+    ...ownNode,
+    publicIp: ownNode.publicIp?.toString(),
+    publicIpv6: ownNode.publicIpv6?.toString(),
+  };
+  const body = JSON.stringify({ config, records: records.map(plainRecord), unreadable, node });
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   await replaceFile(path, `${FORMAT} ${checksum(body)}\n${body}\n`, 0o600);
 }
@@ -54,19 +62,37 @@ function parse(text: string, asOfMs: number): LastGood {
   if (end < 0 || format !== FORMAT) throw new Error('not a file of this version');
   if (sum !== checksum(body)) throw new Error('its checksum is wrong');
   // The checksum vouches for the shape: nobody but us has written it.
-  const { config, records, unreadable } = JSON.parse(body) as {
+  const { config, records, unreadable, node } = JSON.parse(body) as {
     config: string;
     records: PlainRecord[];
     unreadable: { key: string; reason: string }[];
+    node?: PlainNode;
   };
-  return { config, snapshot: { records: records.map(recordOf), unreadable, asOfMs } };
+  const snapshot = { records: records.map(recordOf), unreadable, asOfMs };
+  return { config, snapshot, ...(node && { ownNode: nodeOf(node) }) };
+}
+
+interface PlainNode {
+  readonly name: string;
+  readonly publicIp?: string;
+  readonly publicIpv6?: string;
+}
+
+function nodeOf({ name, publicIp, publicIpv6 }: PlainNode): OwnNode {
+  return {
+    name,
+    ...(publicIp !== undefined && { publicIp: IpAddress.parse(publicIp) }),
+    ...(publicIpv6 !== undefined && { publicIpv6: IpAddress.parse(publicIpv6) }),
+  };
 }
 
 type PlainRecord = ReturnType<typeof plainRecord>;
 
-function plainRecord({ key, value, revision, createdOrder, expiresAtMs }: StoreSnapshot['records'][number]) {
+function plainRecord(record: StoreSnapshot['records'][number]) {
+  const { key, value, revision, createdOrder, expiresAtMs, holder } = record;
   return {
     ...{ key, value, revision, createdOrder: String(createdOrder) },
+    ...(holder !== undefined && { holder }),
     ...(expiresAtMs !== undefined && { expiresAtMs: Number.isFinite(expiresAtMs) ? expiresAtMs : null }),
   };
 }

@@ -3,8 +3,17 @@
  * start. Once it has answered, the file is only written. What comes from the file says so by its `asOfMs`.
  */
 import { TwillError } from '../errors.js';
+import type { LeaseAttributes } from '../lease/lease.js';
 import { type LastGood, readLastGood, touchLastGood, writeLastGood } from './last-good-file.js';
-import type { PutOptions, Store, StoreRecord, StoreSnapshot } from './store.js';
+import type {
+  GivingStore,
+  LeaseSource,
+  OwnNode,
+  PutOptions,
+  Store,
+  StoreRecord,
+  StoreSnapshot,
+} from './store.js';
 
 /** A start waits so long for a store that is silent, if the file can stand in for it. */
 const PATIENCE_MS = 1000;
@@ -18,14 +27,16 @@ export interface LastGoodOptions {
   readonly say: (message: string) => void;
 }
 
-export class LastGoodStore implements Store {
+/** What is the same for both kinds of stores. */
+class LastGoodSource<Inner extends LeaseSource> {
   readonly description: string;
-  readonly #store: Store;
+  protected readonly inner: Inner;
   readonly #options: LastGoodOptions;
   readonly #saved: LastGood | null;
   /** Whether the store has answered. */
   #isReached = false;
-  #config: string | null = null;
+  protected config: string | null = null;
+  #ownNode: OwnNode | null = null;
   #snapshot: StoreSnapshot | null = null;
   #isDirty = false;
   #writeTimer: NodeJS.Timeout | undefined;
@@ -33,29 +44,28 @@ export class LastGoodStore implements Store {
   #touchedAtMs = performance.now();
   #complaint = '';
 
-  private constructor(store: Store, options: LastGoodOptions, saved: LastGood | null) {
-    this.description = store.description;
-    this.#store = store;
+  protected constructor(inner: Inner, options: LastGoodOptions, saved: LastGood | null) {
+    this.description = inner.description;
+    this.inner = inner;
     this.#options = options;
     this.#saved = saved;
   }
 
-  static async open(store: Store, options: LastGoodOptions): Promise<LastGoodStore> {
-    const saved = await readLastGood(options.path).catch((error) => {
+  protected static async saved(options: LastGoodOptions): Promise<LastGood | null> {
+    return readLastGood(options.path).catch((error) => {
       options.say(`the last good snapshot ${options.path} is of no use: ${(error as Error).message}`);
       return null;
     });
-    return new LastGoodStore(store, options, saved);
   }
 
   async readConfig(signal?: AbortSignal): Promise<string> {
-    const config = await this.#reachedOr((either) => this.#store.readConfig(either), 'config', signal);
-    if (this.#isReached) this.#config = config;
+    const config = await this.reachedOr((either) => this.inner.readConfig(either), 'config', signal);
+    if (this.#isReached) this.config = config;
     return config;
   }
 
   async list(signal?: AbortSignal): Promise<StoreSnapshot> {
-    const snapshot = await this.#reachedOr((either) => this.#store.list(either), 'snapshot', signal);
+    const snapshot = await this.reachedOr((either) => this.inner.list(either), 'snapshot', signal);
     if (this.#isReached) this.#keep(snapshot);
     return snapshot;
   }
@@ -64,7 +74,7 @@ export class LastGoodStore implements Store {
     signal: AbortSignal,
     onTrouble: (error: Error | null) => void = () => {},
   ): AsyncIterable<StoreSnapshot> {
-    const iterator = this.#store
+    const iterator = this.inner
       .watch(signal, (error) => {
         if (error === null) this.#touch();
         onTrouble(error);
@@ -88,30 +98,21 @@ export class LastGoodStore implements Store {
     }
   }
 
-  create(key: string, value: string, options: PutOptions): Promise<StoreRecord | null> {
-    return this.#store.create(key, value, options);
-  }
-  replace(key: string, revision: string, value: string, options: PutOptions): Promise<StoreRecord | null> {
-    return this.#store.replace(key, revision, value, options);
-  }
-  remove(key: string, revision: string): Promise<boolean> {
-    return this.#store.remove(key, revision);
-  }
-
   async close(): Promise<void> {
     clearTimeout(this.#writeTimer);
-    await this.#store.close();
+    await this.inner.close();
     await this.#write();
   }
 
   /** The store's answer; what is in the file while the store has never answered. */
-  async #reachedOr<Name extends 'config' | 'snapshot'>(
-    ask: (signal?: AbortSignal) => Promise<LastGood[Name]>,
+  protected async reachedOr<Name extends 'config' | 'snapshot' | 'ownNode'>(
+    ask: (signal?: AbortSignal) => Promise<Known[Name]>,
     name: Name,
     signal?: AbortSignal,
-  ): Promise<LastGood[Name]> {
+  ): Promise<Known[Name]> {
     const saved = this.#saved;
-    if (this.#isReached || !saved) {
+    const known = saved?.[name] as Known[Name] | undefined;
+    if (this.#isReached || !saved || known === undefined) {
       const answer = await ask(signal);
       this.#isReached = true;
       return answer;
@@ -129,8 +130,12 @@ export class LastGoodStore implements Store {
       const why = isSilent ? `${this.description} does not answer` : (error as Error).message;
       const since = new Date(saved.snapshot.asOfMs ?? 0).toISOString();
       this.#complain(`${why}; going on with what was known at ${since} (${this.#options.path})`);
-      return saved[name];
+      return known;
     }
+  }
+
+  protected learn(ownNode: OwnNode): void {
+    if (this.#isReached) this.#ownNode = ownNode;
   }
 
   #keep(snapshot: StoreSnapshot): void {
@@ -150,11 +155,13 @@ export class LastGoodStore implements Store {
   #write(): Promise<void> {
     this.#writeTimer = undefined;
     this.#writing = this.#writing.then(async () => {
-      const config = this.#config ?? this.#saved?.config;
+      const config = this.config ?? this.#saved?.config;
+      const ownNode = this.#ownNode ?? this.#saved?.ownNode;
       if (!this.#isDirty || !this.#snapshot || config === undefined) return;
       this.#isDirty = false;
       try {
-        await writeLastGood(this.#options.path, { config, snapshot: this.#snapshot });
+        const lastGood = { config, snapshot: this.#snapshot, ...(ownNode && { ownNode }) };
+        await writeLastGood(this.#options.path, lastGood);
       } catch (error) {
         const { message } = error as Error;
         this.#complain(`cannot keep the last good snapshot: ${message}; a start needs the store then`);
@@ -168,6 +175,48 @@ export class LastGoodStore implements Store {
     if (message === this.#complaint) return;
     this.#complaint = message;
     this.#options.say(message);
+  }
+}
+
+type Known = Required<LastGood>;
+
+export class LastGoodStore extends LastGoodSource<Store> implements Store {
+  static async open(store: Store, options: LastGoodOptions): Promise<LastGoodStore> {
+    return new LastGoodStore(store, options, await LastGoodSource.saved(options));
+  }
+
+  create(key: string, value: string, options: PutOptions): Promise<StoreRecord | null> {
+    return this.inner.create(key, value, options);
+  }
+  replace(key: string, revision: string, value: string, options: PutOptions): Promise<StoreRecord | null> {
+    return this.inner.replace(key, revision, value, options);
+  }
+  remove(key: string, revision: string): Promise<boolean> {
+    return this.inner.remove(key, revision);
+  }
+}
+
+export class LastGoodGivingStore extends LastGoodSource<GivingStore> implements GivingStore {
+  static async open(store: GivingStore, options: LastGoodOptions): Promise<LastGoodGivingStore> {
+    return new LastGoodGivingStore(store, options, await LastGoodSource.saved(options));
+  }
+
+  /** It is a file of this host, and says nothing of whether the cluster can be asked. */
+  override async readConfig(signal?: AbortSignal): Promise<string> {
+    this.config = '';
+    return this.inner.readConfig(signal);
+  }
+
+  async ownNode(signal?: AbortSignal): Promise<OwnNode> {
+    const ownNode = await this.reachedOr((either) => this.inner.ownNode(either), 'ownNode', signal);
+    this.learn(ownNode);
+    return ownNode;
+  }
+  announce(attributes: LeaseAttributes, signal?: AbortSignal): Promise<StoreRecord> {
+    return this.inner.announce(attributes, signal);
+  }
+  announceUp(signal?: AbortSignal): Promise<void> {
+    return this.inner.announceUp(signal);
   }
 }
 

@@ -1,9 +1,14 @@
 /**
  * What the agent asks of a store. A store moves raw records; it never interprets them (lease/codec.ts does), so one bad
  * record cannot hide the others. Keys are those below `subnets/`, e.g. `10.244.1.0-24`; values are lease JSON, byte for byte.
+ *
+ * There are two kinds: in a `Store` nodes take subnets by themselves, a `GivingStore` belongs to a cluster that gives each
+ * node its own.
  */
 
+import type { LeaseAttributes } from '../lease/lease.js';
 import type { LeaseListing, LeaseRecord } from '../lease/record.js';
+import type { IpAddress } from '../net/ip.js';
 
 export type StoreRecord = LeaseRecord;
 export type StoreSnapshot = LeaseListing;
@@ -13,7 +18,8 @@ export interface PutOptions {
   readonly ttlMs?: number;
 }
 
-export interface Store {
+/** What both kinds can. */
+export interface LeaseSource {
   /** For people: `directory /var/lib/twill`. Never a secret. */
   readonly description: string;
   /** The text of net-conf.json. Throws ERR_TWILL_STORE where it is missing or unreadable. */
@@ -26,11 +32,40 @@ export interface Store {
    * itself to be up to date; ends when `signal` aborts.
    */
   watch(signal: AbortSignal, onTrouble?: (error: Error | null) => void): AsyncIterable<StoreSnapshot>;
+  close(): Promise<void>;
+}
+
+export interface Store extends LeaseSource {
   /** Creates atomically; the new record, or null where the key exists. */
   create(key: string, value: string, options: PutOptions): Promise<StoreRecord | null>;
   /** Replaces only if the record still has this revision; the new record, or null where it has changed or gone. */
   replace(key: string, revision: string, value: string, options: PutOptions): Promise<StoreRecord | null>;
   /** Deletes only if the record still has this revision. */
   remove(key: string, revision: string): Promise<boolean>;
-  close(): Promise<void>;
+}
+
+/** Our node as its cluster knows it. */
+export interface OwnNode {
+  readonly name: string;
+  /** What the cluster's operator has decided of the addresses that we advertise. */
+  readonly publicIp?: IpAddress;
+  readonly publicIpv6?: IpAddress;
+}
+
+export interface GivingStore extends LeaseSource {
+  /** Throws ERR_TWILL_STORE, or _STORE_UNAVAILABLE where asking again may help. */
+  ownNode(signal?: AbortSignal): Promise<OwnNode>;
+  /**
+   * Writes down how our node is reached, where that is not what stands there; our record as it is then. Throws
+   * ERR_TWILL_STORE_EMPTY while the node has no subnet or is not there, and as `ownNode` does.
+   */
+  announce(attributes: LeaseAttributes, signal?: AbortSignal): Promise<StoreRecord>;
+  /** Tells the cluster that the node carries its pods' traffic. Throws as `ownNode` does. */
+  announceUp(signal?: AbortSignal): Promise<void>;
+}
+
+export type AnyStore = Store | GivingStore;
+
+export function givesSubnets(store: AnyStore): store is GivingStore {
+  return 'announce' in store;
 }

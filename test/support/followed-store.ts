@@ -2,18 +2,18 @@
 import type { TestContext } from 'node:test';
 import type { EtcdOptions } from '../../src/config/store-options.js';
 import { EtcdStore } from '../../src/store/etcd/etcd-store.js';
-import type { Store, StoreSnapshot } from '../../src/store/store.js';
+import type { LeaseSource, Store, StoreSnapshot } from '../../src/store/store.js';
 import { until } from './namespaces.js';
 
-export class FollowedStore {
-  readonly store: Store;
+export class FollowedStore<Kind extends LeaseSource = Store> {
+  readonly store: Kind;
   readonly snapshots: StoreSnapshot[] = [];
   /** Each once: a message, and null when it is over. */
   readonly troubles: (string | null)[] = [];
   readonly #stop = new AbortController();
   readonly #following: Promise<void>;
 
-  constructor(store: Store) {
+  constructor(store: Kind) {
     this.store = store;
     this.#following = this.#follow();
   }

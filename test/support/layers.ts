@@ -30,7 +30,7 @@ export const typeScriptLayers: { readonly [layer: string]: TypeScriptLayer } = {
   // Capture files.
   pcap: { uses: ['errors.ts'], isPure: true },
   observe: { uses: values, packages: ['pino', 'prom-client'] },
-  store: { uses: [...leases, 'native'], packages: ['@grpc/grpc-js'] },
+  store: { uses: [...leases, 'native'], packages: ['@grpc/grpc-js', 'yaml'] },
   dataplane: { uses: [...leases, 'backend', 'native'] },
   agent: { uses: [...leases, 'backend', 'dataplane', 'native', 'observe', 'store'] },
   // Drives agents from outside, as processes.

@@ -9,11 +9,11 @@
  */
 import type { EtcdOptions } from '../../config/store-options.js';
 import { TwillError } from '../../errors.js';
+import { latest } from '../latest.js';
 import type { PutOptions, Store, StoreRecord, StoreSnapshot } from '../store.js';
 import { EtcdClient } from './client.js';
 import { unavailable } from './failure.js';
 import { entryOf, type Keys, keysBelow } from './keys.js';
-import { latest } from './latest.js';
 import { LeaseEnds } from './lease-ends.js';
 import { COMPARE_EQUAL, COMPARE_MOD_REVISION, COMPARE_VERSION, type KeyValue } from './messages.js';
 import { Mirror } from './mirror.js';

@@ -52,7 +52,7 @@ test('wrong usage is one line and exit code 2', async () => {
     [['--subnet-lease-renew-margin=0'], /^flanneld: --subnet-lease-renew-margin="0" is wrong: /m],
     [['--ip-masq', 'false'], /^flanneld: .*write --ip-masq=false$/m],
     [['run'], /^flanneld: unexpected argument: run$/m],
-    [['--kube-subnet-mgr'], /^flanneld: --kube-subnet-mgr: this version has no Kubernetes store/m],
+    [['--kube-subnet-mgr'], /^flanneld: --kube-subnet-mgr needs to know its node: set NODE_NAME/m],
   ];
   for (const [argv, message] of wrong) {
     const { code, out, err } = await flanneld(argv);

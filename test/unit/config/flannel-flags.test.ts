@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { idleFlags, refusedFlags } from '../../../src/config/flannel-flags.js';
+import { idleFlags } from '../../../src/config/flannel-flags.js';
 import { runFlags, runOptions } from '../../../src/config/run-options.js';
 
 /** flannel's manual: name and default; none: nothing is given. */
@@ -38,7 +38,7 @@ const flannels: { readonly [name: string]: string | number | boolean | readonly 
 };
 
 test("every flag of flannel is there, with flannel's default", () => {
-  const specs = [...runFlags, ...idleFlags, ...refusedFlags];
+  const specs = [...runFlags, ...idleFlags];
   for (const [name, byDefault] of Object.entries(flannels))
     assert.deepEqual(specs.find((spec) => spec.name === name)?.default, byDefault, name);
   assert.equal(new Set(specs.map(({ name }) => name)).size, specs.length, 'no name twice');
@@ -82,23 +82,12 @@ test('what this version does not do is accepted, and named once', () => {
     ...['--ip-masq-fully-random-disable', '--iptables-resync=9', '--net-config-path=/x', '--vmodule=a=1'],
     ...['--set-node-network-unavailable=false', '--log_backtrace_at=a.go:1'],
   ];
-  const names = 'ip-masq-fully-random-disable iptables-resync net-config-path set-node-network-unavailable';
-  const listed = `${names} vmodule log_backtrace_at`.split(' ').map((name) => `--${name}`);
+  const names = 'ip-masq-fully-random-disable iptables-resync vmodule log_backtrace_at';
+  const listed = `${names} net-config-path set-node-network-unavailable`
+    .split(' ')
+    .map((name) => `--${name}`);
   assert.equal(undone(idle), `without effect: ${listed.join(', ')}`);
 });
-
-for (const flag of [
-  ...['--kube-subnet-mgr', '--kube-api-url=http://192.0.2.1', '--kubeconfig-file=/x'],
-  '--kube-annotation-prefix=example.org',
-]) {
-  test(`Kubernetes is refused with a clear line: ${flag}`, () => {
-    const [name = ''] = flag.split('=');
-    assert.throws(() => runOptions([flag], {}, { asFlannel: true }), {
-      code: 'ERR_TWILL_USAGE',
-      message: new RegExp(`^${name}: this version has no Kubernetes store; `),
-    });
-  });
-}
 
 test('--v sets the level unless --log-level is given', () => {
   const level = (...argv: string[]) => runOptions(argv, {}).logLevel;
