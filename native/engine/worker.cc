@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
+#include "base/glibc_floor.h"
 #include "engine/accounting.h"
 
 namespace twill {
