@@ -41,6 +41,9 @@ function installPackages(): void {
     python3: ['/usr/bin/python3', '/usr/local/bin/python3'],
     // Its checker of units.
     systemd: ['/usr/bin/systemd-analyze'],
+    // Builds and runs the addon for arm64.
+    'g++-aarch64-linux-gnu': ['/usr/bin/aarch64-linux-gnu-g++'],
+    'qemu-user-static': ['/usr/bin/qemu-aarch64-static'],
     // For the benchmark and its report.
     iperf3: ['/usr/bin/iperf3'],
     chromium: ['/usr/bin/chromium'],

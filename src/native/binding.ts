@@ -333,19 +333,37 @@ export interface NativeAddon {
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 let loaded: NativeAddon | undefined;
 
-/** Loads the addon once. Throws ERR_TWILL_NATIVE naming platform and remedy where it is not there. */
+/**
+ * Loads the addon, once: one that was built here, or else the one for this machine that came with the package. Throws
+ * ERR_TWILL_NATIVE with what is wrong and how to mend it where there is none.
+ */
 export function loadNative(): NativeAddon {
   if (loaded) return loaded;
-  const load = createRequire(import.meta.url)('node-gyp-build') as (directory: string) => NativeAddon;
-  try {
-    loaded = load(root);
-  } catch (cause) {
+  const machine = `${process.platform}-${process.arch}`;
+  if (process.platform !== 'linux')
     throw new TwillError(
       'ERR_TWILL_NATIVE',
-      `the native addon for ${process.platform}-${process.arch} (Node ${process.version}) does not load: ` +
-        'run "npm run build" in the package (needs a C++20 compiler, make and python3)',
-      { cause },
+      `the packet path of Twill runs on Linux only, and this is ${machine}: what needs none of it, as twill/codec, works here`,
     );
+  const find = createRequire(import.meta.url)('node-gyp-build') as FindAddon;
+  const remedy = `"node ${join(root, 'native/build.mjs')}" builds it (needs a C++20 compiler, make and python3)`;
+  try {
+    find.resolve(root);
+  } catch (cause) {
+    const what = `there is no native addon for ${machine} (Node ${process.version}) in ${root}`;
+    throw new TwillError('ERR_TWILL_NATIVE', `${what}: ${remedy}`, { cause });
+  }
+  try {
+    loaded = find(root);
+  } catch (cause) {
+    const [why] = (cause as Error).message.split('\n');
+    throw new TwillError('ERR_TWILL_NATIVE', `the native addon does not load (${why}): ${remedy}`, { cause });
   }
   return loaded;
+}
+
+/** node-gyp-build: `build/Release` below a folder first, then what `prebuilds` has for this machine and libc. */
+interface FindAddon {
+  (folder: string): NativeAddon;
+  resolve(folder: string): string;
 }

@@ -5,19 +5,17 @@ import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { readDocument, root, tableRows } from '../../support/documents.js';
+import { EXAMPLE_OUTPUT, libraryExample } from '../../support/library-example.js';
 
 test('the library example: fifteen lines that run without privilege', { timeout: 60_000 }, () => {
-  const [, code = ''] = /```js\n([\s\S]*?)```/.exec(readDocument('README.md')) ?? [];
-  assert.ok(code.split('\n').filter((line) => line !== '').length <= 15);
-  // A port of this process's own, since flannel or another run of this test may have the usual one.
-  const port = 20_000 + (process.pid % 20_000);
-  const script = code.replace("encap: 'udp'", `$&, port: ${port}`).replaceAll('8285', `${port}`);
+  const script = libraryExample();
+  assert.ok(script.split('\n').filter((line) => line !== '').length <= 15);
   const out = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
     cwd: root,
     encoding: 'utf8',
     timeout: 30_000,
   });
-  assert.equal(out, '20 bytes, TTL 62\n');
+  assert.equal(out, EXAMPLE_OUTPUT);
 });
 
 const documents = [

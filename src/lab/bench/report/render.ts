@@ -18,7 +18,7 @@ export async function loadRenderer(): Promise<Renderer> {
   const echarts = await import('echarts').catch((cause: unknown) => {
     throw new TwillError(
       'ERR_TWILL_INTERNAL',
-      'the HTML report needs the package echarts, an optional dependency that is not installed: "npm install echarts"',
+      'the HTML report needs the package echarts, which does not come with Twill: "npm install echarts"',
       { cause },
     );
   });

@@ -1,0 +1,81 @@
+/**
+ * The addons that come with the package: each asks no more of a system than Node itself does (glibc 2.28, libstdc++ of
+ * GCC 8: RHEL 8, Debian 10 and all later), and that for arm64 runs, under an emulator.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { root } from '../support/documents.js';
+import { EXAMPLE_OUTPUT, libraryExample } from '../support/library-example.js';
+import { plainEnvironment } from '../support/packed.js';
+import { nodeOfVersion } from '../support/runtimes.js';
+
+const FLOOR: Record<string, string> = { GLIBC: '2.28', GLIBCXX: '3.4.25', CXXABI: '1.3.11', GCC: '8.0.0' };
+
+function isAbove(version: string, floor: string): boolean {
+  const [a, b] = [version, floor].map((text) => text.split('.').map(Number)) as [number[], number[]];
+  for (const [i, part] of a.entries()) if (part !== (b[i] ?? 0)) return part > (b[i] ?? 0);
+  return false;
+}
+
+/** What of the symbols that an addon takes from the system is newer than the floor. */
+function aboveFloor(path: string): string[] {
+  const text = execFileSync('readelf', ['--wide', '--dyn-syms', path], { encoding: 'utf8' });
+  const symbols = [...text.matchAll(/ UND (\S+)@([A-Z]+)_([\d.]+)/g)];
+  assert.ok(symbols.length > 50, `only ${symbols.length} versioned symbols found in ${path}`);
+  return symbols
+    .filter(([, , library = '', version = '']) => isAbove(version, FLOOR[library] ?? '0'))
+    .map(([, name, library, version]) => `${name}@${library}_${version}`);
+}
+
+function needed(path: string): string[] {
+  const text = execFileSync('readelf', ['--wide', '--dynamic', path], { encoding: 'utf8' });
+  return [...text.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map(([, name = '']) => name).sort();
+}
+
+test('versions are compared as numbers', () => {
+  assert.deepEqual(
+    [isAbove('2.34', '2.28'), isAbove('2.4', '2.28'), isAbove('2.28', '2.28'), isAbove('3.4.9', '3.4.25')],
+    [true, false, false, false],
+  );
+});
+
+const folder = join(root, 'prebuilds');
+const addons = () =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.node'));
+
+/** Makes (again, where a source is newer) what `npm run prebuilds` makes. */
+function prebuild(target: string): void {
+  execFileSync(process.execPath, ['package/prebuild.mjs', target], { cwd: root, stdio: 'pipe' });
+}
+
+test('addons for glibc need no newer system than Node, and no library that Node does not', {
+  timeout: 300_000,
+}, () => {
+  prebuild(`linux-${process.arch}-glibc`);
+  prebuild('linux-arm64-glibc');
+  const found = addons().filter((name) => name.endsWith('.glibc.node'));
+  assert.ok(found.length >= 1);
+  for (const name of found) {
+    assert.deepEqual(aboveFloor(join(folder, name)), [], name);
+    for (const library of needed(join(folder, name)))
+      assert.match(library, /^(lib(c|m|gcc_s|stdc\+\+|pthread|dl)\.so\.\d+|ld-linux-\S+)$/, name);
+  }
+});
+
+test('the addon for arm64 carries packets', { timeout: 300_000 }, () => {
+  prebuild('linux-arm64-glibc');
+  const output = execFileSync(
+    'qemu-aarch64-static',
+    [nodeOfVersion(20, 'arm64'), '--input-type=module', '-e', libraryExample()],
+    {
+      cwd: root,
+      encoding: 'utf8',
+      // Its own folder: build/Release is for this machine.
+      env: plainEnvironment({ QEMU_LD_PREFIX: '/usr/aarch64-linux-gnu', PREBUILDS_ONLY: '1' }),
+    },
+  );
+  assert.equal(output, EXAMPLE_OUTPUT);
+});
