@@ -40,7 +40,9 @@
       'sources': ['<!@(find native/binding -name "*.cc" | sort)'],
       # A system folder: its headers are not ours to warn about.
       'cflags': ['-isystem', '<!@(node -p "require(\'path\').resolve(require(\'node-addon-api\').include_dir)")'],
-      'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS'],
+      # A worker that is terminated in the middle of a call can throw nothing any more.
+      'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS',
+        'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
     },
   ],
   'conditions': [

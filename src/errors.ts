@@ -1,7 +1,4 @@
-/**
- * The one error class of Twill. `code` is stable and meant for programs; `message` is one line for people:
- * what is wrong, where, and how to fix it.
- */
+/** What went wrong, for programs: these codes are stable, messages are not. */
 export type TwillErrorCode =
   | 'ERR_TWILL_ADDRESS' // text is not an IP address, prefix or MAC
   | 'ERR_TWILL_USAGE' // wrong command line
@@ -19,15 +16,17 @@ export type TwillErrorCode =
   | 'ERR_TWILL_NETLINK' // the kernel refused a link, address or route
   | 'ERR_TWILL_PRIVILEGE' // CAP_NET_ADMIN or the like is missing
   | 'ERR_TWILL_NATIVE' // the native addon is missing or does not load
-  | 'ERR_TWILL_ARGUMENT' // a library argument is wrong
+  | 'ERR_TWILL_ARGUMENT' // a request cannot be served as it was put; of library calls see ArgumentError
   | 'ERR_TWILL_CLOSED' // used after close
-  | 'ERR_TWILL_POOL' // buffer pool misuse or exhaustion
+  | 'ERR_TWILL_POOL' // a packet buffer used after it was sent or released, or with another dataplane
+  | 'ERR_TWILL_BUSY' // somebody else uses what only one can use at a time
   | 'ERR_TWILL_CONTROL' // the control socket cannot be used
   | 'ERR_TWILL_CAPTURE' // a capture file is wrong, or an interface cannot be captured
   | 'ERR_TWILL_PROBE' // a peer cannot be probed
   | 'ERR_TWILL_HEALTH' // the port for health checks cannot be used
   | 'ERR_TWILL_INTERNAL';
 
+/** What a TwillError may carry beside code and message. */
 export interface TwillErrorDetail {
   /** The system's error number, where a system call refused. */
   errno?: number;
@@ -36,6 +35,18 @@ export interface TwillErrorDetail {
   cause?: unknown;
 }
 
+/**
+ * The one error class of Twill. `code` is stable and meant for programs; `message` is one line for people: what is wrong,
+ * where, and how to mend it. Where the system refused, `errno` is its (positive) number and `syscall` the call.
+ *
+ * @example
+ * try {
+ *   await Dataplane.open(options);
+ * } catch (error) {
+ *   if (error instanceof TwillError && error.code === 'ERR_TWILL_PRIVILEGE') console.error('run me as root');
+ *   else throw error;
+ * }
+ */
 export class TwillError extends Error {
   override readonly name = 'TwillError';
   readonly code: TwillErrorCode;
@@ -50,7 +61,11 @@ export class TwillError extends Error {
   }
 }
 
-/** What a program gets at once for an argument that is wrong: `code` tells it from the platform's own errors. */
+/**
+ * What a library call throws for a wrong argument, at once and before it does anything: a TypeError for a value of the
+ * wrong kind, a RangeError for one of the right kind that cannot be. The message names the argument and the value; `code`
+ * tells it from the platform's own errors.
+ */
 export interface ArgumentError extends Error {
   readonly code: 'ERR_TWILL_ARGUMENT';
 }
@@ -73,6 +88,7 @@ function withCode<E extends Error>(error: E): E & ArgumentError {
 function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 80));
   if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;
-  if (typeof value !== 'object' || value === null) return String(value);
-  return Array.isArray(value) ? 'an array' : Object.prototype.toString.call(value);
+  if (Array.isArray(value)) return value.length === 0 ? '[]' : `an array of ${value.length}`;
+  if (typeof value !== 'object' || value === null) return String(value).slice(0, 80);
+  return Object.prototype.toString.call(value);
 }

@@ -1,113 +1,20 @@
 #include "binding/engine_binding.h"
 
-#include <sched.h>
-
 #include <limits>
 #include <memory>
 
 #include "base/checksum.h"
 #include "base/clock.h"
+#include "binding/engine_options.h"
 #include "binding/js_error.h"
 #include "binding/js_values.h"
 #include "binding/user_ports.h"
+#include "binding/wakeup.h"
 #include "engine/engine.h"
 
 namespace twill {
 
 namespace {
-
-// Packed prefixes: family, length, 16 bytes of address.
-constexpr size_t kPackedPrefixBytes = 18;
-
-template <typename Visit>
-bool EachPrefix(const Napi::Value& value, Visit visit) {
-  Bytes b = BytesOf(value);
-  if (b.size % kPackedPrefixBytes != 0) return false;
-  for (size_t at = 0; at < b.size; at += kPackedPrefixBytes) {
-    const uint8_t* p = b.data + at;
-    if ((p[0] != 4 && p[0] != 6) || p[1] > (p[0] == 4 ? 32 : 128)) return false;
-    visit(IpPrefix{p[0] == 4 ? IpAddr::V4(p + 2) : IpAddr::V6(p + 2), p[1]});
-  }
-  return true;
-}
-
-uint32_t OffloadBitByName(const std::string& name) {
-  for (size_t i = 0; i < kOffloads; i++) {
-    auto offload = static_cast<Offload>(i);
-    if (name == OffloadName(offload)) return OffloadBit(offload);
-  }
-  return 0;
-}
-
-Result<EngineConfig> ConfigOf(const Napi::Object& o) {
-  auto wrong = [](const char* what) {
-    return Error{"ERR_TWILL_ARGUMENT", std::string("engine option ") + what};
-  };
-  EngineConfig c;
-  c.encap = TextOf(o, "encap");
-  c.tunnel.vni = NumberOf(o, "vni");
-  Bytes mac = BytesOf(o.Get("mac"));
-  if (mac.size != 6) return wrong("mac must have 6 bytes");
-  std::memcpy(c.tunnel.mac.data(), mac.data, 6);
-  Bytes mac_v6 = BytesOf(o.Get("macV6"));
-  if (mac_v6.size == 6) std::memcpy(c.tunnel.mac_v6.emplace().data(), mac_v6.data, 6);
-  c.node.cluster_port = static_cast<uint16_t>(NumberOf(o, "port"));
-  c.node.inner_mtu_bytes = NumberOf(o, "innerMtu");
-  c.node.source_check = BooleanOf(o, "sourceCheck");
-  auto own = [&c](const IpPrefix& prefix) { c.node.AddOwn(prefix); };
-  if (!EachPrefix(o.Get("ownSubnets"), own)) return wrong("ownSubnets is malformed");
-  if (!EachPrefix(o.Get("ownAddresses"), own)) return wrong("ownAddresses is malformed");
-  auto source = [&c](const IpPrefix& prefix) {
-    (prefix.address.family == 4 ? c.node.icmp_source_v4 : c.node.icmp_source_v6) = prefix.address;
-  };
-  if (!EachPrefix(o.Get("icmpSources"), source)) return wrong("icmpSources is malformed");
-  c.workers = NumberOf(o, "workers");
-  if (c.workers > 64) return wrong("workers must be 0 to 64");
-  c.pool_slots = NumberOf(o, "poolSlots");
-  if (c.pool_slots < 256) return wrong("poolSlots must be at least 256");
-
-  if (!o.Get("workerCpus").IsArray()) return wrong("workerCpus must be an array");
-  auto cpus = o.Get("workerCpus").As<Napi::Array>();
-  for (uint32_t i = 0; i < cpus.Length(); i++) {
-    Napi::Value cpu = cpus.Get(i);
-    if (!cpu.IsNumber() || cpu.As<Napi::Number>().Uint32Value() >= CPU_SETSIZE)
-      return wrong("workerCpus is malformed");
-    c.worker_cpus.push_back(cpu.As<Napi::Number>().Int32Value());
-  }
-  if (!o.Get("offload").IsArray()) return wrong("offload must be an array");
-  auto offload = o.Get("offload").As<Napi::Array>();
-  c.offloads = 0;
-  for (uint32_t i = 0; i < offload.Length(); i++) {
-    Napi::Value name = offload.Get(i);
-    uint32_t bit = name.IsString() ? OffloadBitByName(name.As<Napi::String>().Utf8Value()) : 0;
-    if (bit == 0) return wrong("offload has an unknown name");
-    c.offloads |= bit;
-  }
-
-  if (!o.Get("overlay").IsObject() || !o.Get("underlays").IsArray())
-    return wrong("overlay or underlays is missing");
-  Napi::Object overlay = o.Get("overlay").As<Napi::Object>();
-  c.overlay_user = TextOf(overlay, "kind") == "user";
-  c.device_name = TextOf(overlay, "name");
-  c.device_persist = BooleanOf(overlay, "persist");
-  auto underlays = o.Get("underlays").As<Napi::Array>();
-  for (uint32_t i = 0; i < underlays.Length(); i++) {
-    Napi::Object u = underlays.Get(i).As<Napi::Object>();
-    if (TextOf(u, "kind") == "user") {
-      c.underlay_user = true;
-      continue;
-    }
-    UdpConfig udp;
-    if (!AddressOf(u.Get("bindAddress"), udp.bind_address))
-      return wrong("bindAddress must have 4 or 16 bytes");
-    if (!AddressOf(u.Get("sourceAddress"), udp.source_address))
-      return wrong("sourceAddress must have 4 or 16 bytes");
-    udp.port = static_cast<uint16_t>(NumberOf(u, "port"));
-    udp.source_ports = NumberOf(u, "sourcePorts");
-    c.underlays.push_back(udp);
-  }
-  return c;
-}
 
 Napi::Object OffloadsOf(Napi::Env env, const Offloads& offloads) {
   Napi::Object out = Napi::Object::New(env);
@@ -155,86 +62,152 @@ bool DropMaskOf(const Napi::Array& names, uint64_t& mask) {
 class EngineObject final : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function Class(Napi::Env env) {
-    return DefineClass(
-        env, "Engine",
-        {InstanceAccessor<&EngineObject::DeviceName>("deviceName"),
-         InstanceAccessor<&EngineObject::DeviceIndex>("deviceIndex"),
-         InstanceMethod<&EngineObject::Publish>("publish"), InstanceMethod<&EngineObject::Stats>("stats"),
-         InstanceMethod<&EngineObject::PeerCounts>("peerCounts"),
-         InstanceMethod<&EngineObject::Trace>("trace"), InstanceMethod<&EngineObject::Step>("step"),
-         InstanceMethod<&EngineObject::Turning>("turning"),
-         InstanceAccessor<&EngineObject::Buffers>("buffers"), InstanceMethod<&EngineObject::Take>("take"),
-         InstanceMethod<&EngineObject::Give>("give"), InstanceMethod<&EngineObject::Pull>("pull"),
-         InstanceMethod<&EngineObject::Push>("push"), InstanceMethod<&EngineObject::Listen>("listen"),
-         InstanceMethod<&EngineObject::OpenTap>("openTap"), InstanceMethod<&EngineObject::ReadTap>("readTap"),
-         InstanceMethod<&EngineObject::CountTap>("countTap"),
-         InstanceMethod<&EngineObject::CloseTap>("closeTap"), InstanceMethod<&EngineObject::Close>("close")});
+    return DefineClass(env, "Engine",
+                       {InstanceAccessor<&EngineObject::DeviceName>("deviceName"),
+                        InstanceAccessor<&EngineObject::DeviceIndex>("deviceIndex"),
+                        InstanceMethod<&EngineObject::Publish>("publish"),
+                        InstanceMethod<&EngineObject::Stats>("stats"),
+                        InstanceMethod<&EngineObject::PeerCounts>("peerCounts"),
+                        InstanceMethod<&EngineObject::Trace>("trace"),
+                        InstanceMethod<&EngineObject::Step>("step"),
+                        InstanceMethod<&EngineObject::Turning>("turning"),
+                        InstanceMethod<&EngineObject::Buffers>("buffers"),
+                        InstanceMethod<&EngineObject::Free>("free"),
+                        InstanceMethod<&EngineObject::Take>("take"),
+                        InstanceMethod<&EngineObject::Give>("give"),
+                        InstanceMethod<&EngineObject::Pull>("pull"),
+                        InstanceMethod<&EngineObject::Push>("push"),
+                        InstanceMethod<&EngineObject::Write>("write"),
+                        InstanceMethod<&EngineObject::Listen>("listen"),
+                        InstanceMethod<&EngineObject::AwaitFree>("awaitFree"),
+                        InstanceMethod<&EngineObject::AwaitRoom>("awaitRoom"),
+                        InstanceMethod<&EngineObject::PeerSubnet>("peerSubnet"),
+                        InstanceMethod<&EngineObject::OpenTap>("openTap"),
+                        InstanceMethod<&EngineObject::ReadTap>("readTap"),
+                        InstanceMethod<&EngineObject::CountTap>("countTap"),
+                        InstanceMethod<&EngineObject::CloseTap>("closeTap"),
+                        InstanceMethod<&EngineObject::Close>("close")});
   }
   explicit EngineObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineObject>(info) {}
+  ~EngineObject() override { End(); }
 
-  // Wake-ups come from workers, so they outlive the engine.
-  Wakeup overlay_wakeup, underlay_wakeup;
-  std::unique_ptr<Engine> engine;
-  std::unique_ptr<UserPorts> user_ports;
+  // False where Node-API refuses. The engine lives until it is closed or its environment ends, whoever holds
+  // this object.
+  bool Begin(Napi::Env env, std::unique_ptr<Engine> opened, std::shared_ptr<Wakeup> wakeup) {
+    engine_ = std::move(opened);
+    wakeup_ = std::move(wakeup);
+    user_ports_ = std::make_unique<UserPorts>(engine_->pool());
+    env_ = env;
+    // Workers must be gone before the environment takes apart what they wake.
+    return napi_add_env_cleanup_hook(env_, &EngineObject::EnvironmentEnds, this) == napi_ok;
+  }
 
  private:
-  bool IsOverlay(const Napi::Value& side) const {
-    return side.IsString() && side.As<Napi::String>().Utf8Value() == "overlay";
+  static void EnvironmentEnds(void* self) {
+    auto* object = static_cast<EngineObject*>(self);
+    object->env_ = nullptr;
+    object->End();
+  }
+  void End() {
+    if (engine_) engine_->Close();
+    if (wakeup_) wakeup_->Close();
+    if (env_ != nullptr) napi_remove_env_cleanup_hook(env_, &EngineObject::EnvironmentEnds, this);
+    env_ = nullptr;
+  }
+
+  static bool IsOverlay(const Napi::Value& side) { return CountOf(side) == 0; }
+  static size_t CountOf(const Napi::Value& value) {
+    return value.IsNumber() ? value.As<Napi::Number>().Uint32Value() : 0;
+  }
+  static Napi::Value NumberFrom(Napi::Env env, size_t n) {
+    return Napi::Number::New(env, static_cast<double>(n));
   }
   UserChannel* ChannelOf(const Napi::CallbackInfo& info) {
-    UserChannel* channel = IsOverlay(info[0]) ? engine->overlay_channel() : engine->underlay_channel();
+    UserChannel* channel = IsOverlay(info[0]) ? engine_->overlay_channel() : engine_->underlay_channel();
     if (channel != nullptr) return channel;
-    ThrowError(info.Env(), engine->closed() ? Error{"ERR_TWILL_CLOSED", "the dataplane is closed"}
-                                            : Error{"ERR_TWILL_ARGUMENT", "this side has no user port"});
+    ThrowError(info.Env(), engine_->closed() ? Error{"ERR_TWILL_CLOSED", "the dataplane is closed"}
+                                             : Error{"ERR_TWILL_INTERNAL", "this side has no user port"});
     return nullptr;
   }
 
   Napi::Value Buffers(const Napi::CallbackInfo& info) {
-    const Pool& pool = *engine->pool();
-    Napi::Object out = Napi::Object::New(info.Env());
-    out.Set("slab", user_ports->Slab(info.Env()));
-    out.Set("slotBytes", Napi::Number::New(info.Env(), static_cast<double>(pool.stride())));
-    out.Set("headroomBytes", Napi::Number::New(info.Env(), static_cast<double>(kHeadroomBytes)));
+    const Pool& pool = *engine_->pool();
+    Napi::Object out = user_ports_->Memory(info.Env());
+    out.Set("slotBytes", NumberFrom(info.Env(), pool.stride()));
+    out.Set("headroomBytes", NumberFrom(info.Env(), kHeadroomBytes));
+    out.Set("headerBytes", NumberFrom(info.Env(), kCookedBytes));
     return out;
   }
+  Napi::Value Free(const Napi::CallbackInfo& info) { return NumberFrom(info.Env(), engine_->pool()->free()); }
   Napi::Value Take(const Napi::CallbackInfo& info) {
-    return Napi::Number::New(info.Env(), static_cast<double>(user_ports->Take(info[0])));
+    return NumberFrom(info.Env(), user_ports_->Take(CountOf(info[0])));
   }
   void Give(const Napi::CallbackInfo& info) {
-    auto given = user_ports->Give(info[0]);
+    auto given = user_ports_->Give(CountOf(info[0]));
     if (!given) ThrowError(info.Env(), given.error());
   }
   Napi::Value Pull(const Napi::CallbackInfo& info) {
     UserChannel* channel = ChannelOf(info);
     if (channel == nullptr) return info.Env().Undefined();
-    return Napi::Number::New(info.Env(), static_cast<double>(user_ports->Pull(*channel, info[1])));
+    return NumberFrom(info.Env(), user_ports_->Pull(*channel, CountOf(info[1])));
   }
   Napi::Value Push(const Napi::CallbackInfo& info) {
     UserChannel* channel = ChannelOf(info);
     if (channel == nullptr) return info.Env().Undefined();
     // What leaves the overlay gets a header in front.
     size_t headroom = IsOverlay(info[0]) ? kCookedBytes : 0;
-    auto pushed = user_ports->Push(*channel, info[1], headroom);
-    if (!pushed) {
-      ThrowError(info.Env(), pushed.error());
-      return info.Env().Undefined();
-    }
-    return Napi::Number::New(info.Env(), static_cast<double>(*pushed));
+    auto pushed = user_ports_->Push(*channel, CountOf(info[1]), headroom);
+    if (pushed) return NumberFrom(info.Env(), *pushed);
+    ThrowError(info.Env(), pushed.error());
+    return info.Env().Undefined();
+  }
+  Napi::Value Write(const Napi::CallbackInfo& info) {
+    UserChannel* channel = ChannelOf(info);
+    if (channel == nullptr) return info.Env().Undefined();
+    auto written = user_ports_->Write(*channel, BytesOf(info[1]));
+    if (written) return Napi::Boolean::New(info.Env(), *written);
+    ThrowError(info.Env(), written.error());
+    return info.Env().Undefined();
   }
   void Listen(const Napi::CallbackInfo& info) {
-    (IsOverlay(info[0]) ? overlay_wakeup : underlay_wakeup).Listen(info.Env(), info[1]);
+    auto bits = static_cast<uint32_t>(CountOf(info[0]));
+    wakeup_->Arm(info.Env(), bits);
+    // What came before anybody listened.
+    auto tell = [&](UserChannel* channel, UserEvent readable) {
+      bool is_asked = (bits & static_cast<uint32_t>(readable)) != 0;
+      if (is_asked && channel != nullptr && !channel->from_engine().empty()) wakeup_->Notify(readable);
+    };
+    tell(engine_->overlay_channel(), UserEvent::kOverlayReadable);
+    tell(engine_->underlay_channel(), UserEvent::kUnderlayReadable);
+  }
+  Napi::Value AwaitFree(const Napi::CallbackInfo& info) {
+    bool is_free = engine_->pool()->AwaitFree(static_cast<uint32_t>(CountOf(info[0])));
+    return Napi::Boolean::New(info.Env(), is_free);
+  }
+  Napi::Value AwaitRoom(const Napi::CallbackInfo& info) {
+    UserChannel* channel = ChannelOf(info);
+    if (channel == nullptr) return info.Env().Undefined();
+    return Napi::Boolean::New(info.Env(), channel->to_engine().AwaitRoom(CountOf(info[1])));
+  }
+  Napi::Value PeerSubnet(const Napi::CallbackInfo& info) {
+    IpPrefix subnet = engine_->PeerSubnet(static_cast<uint32_t>(CountOf(info[0])));
+    if (subnet.address.family == 0) return info.Env().Null();
+    Napi::Object out = Napi::Object::New(info.Env());
+    out.Set("address", AddressToJs(info.Env(), subnet.address));
+    out.Set("length", NumberFrom(info.Env(), subnet.length));
+    return out;
   }
 
   Napi::Value DeviceName(const Napi::CallbackInfo& info) {
-    return Napi::String::New(info.Env(), engine->device_name());
+    return Napi::String::New(info.Env(), engine_->device_name());
   }
   Napi::Value DeviceIndex(const Napi::CallbackInfo& info) {
-    return Napi::Number::New(info.Env(), engine->device_index());
+    return Napi::Number::New(info.Env(), engine_->device_index());
   }
 
   Napi::Value Publish(const Napi::CallbackInfo& info) {
     Bytes ops = BytesOf(info[0]);
-    auto generation = engine->Publish({ops.data, ops.size});
+    auto generation = engine_->Publish({ops.data, ops.size});
     if (!generation) {
       ThrowError(info.Env(), generation.error());
       return info.Env().Undefined();
@@ -244,7 +217,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
 
   Napi::Value Stats(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
-    EngineStats stats = engine->Stats();
+    EngineStats stats = engine_->Stats();
     auto number = [env](uint64_t n) { return Napi::Number::New(env, static_cast<double>(n)); };
     Napi::Object out = Napi::Object::New(env);
     out.Set("encap", DirectionOf(env, stats.encap, 'E'));
@@ -254,7 +227,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     out.Set("generation", number(stats.generation));
     out.Set("peers", number(stats.peers));
     out.Set("workers", number(stats.workers));
-    out.Set("offloads", OffloadsOf(env, engine->offloads()));
+    out.Set("offloads", OffloadsOf(env, engine_->offloads()));
     out.Set("checksum", Napi::String::New(env, ChecksumKind()));
     out.Set("poolFree", number(stats.pool_free));
     out.Set("poolSlots", number(stats.pool_slots));
@@ -277,7 +250,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     uint64_t now_ns = MonotonicNs();
     bool well = EachPrefix(info[0], [&](const IpPrefix& subnet) {
       PeerTotals totals{};
-      engine->ReadPeer(subnet, totals);
+      engine_->ReadPeer(subnet, totals);
       for (PeerCount count : {PeerCount::kEncapPackets, PeerCount::kEncapBytes, PeerCount::kEncapDrops,
                               PeerCount::kDecapPackets, PeerCount::kDecapBytes, PeerCount::kDecapDrops}) {
         *out++ = static_cast<double>(totals[static_cast<size_t>(count)]);
@@ -296,7 +269,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       ThrowError(env, Error{"ERR_TWILL_ARGUMENT", "trace takes an address of 4 or 16 bytes"});
       return env.Undefined();
     }
-    TraceResult found = engine->Trace(destination);
+    TraceResult found = engine_->Trace(destination);
     Napi::Object out = Napi::Object::New(env);
     if (found.drop != DropReason::kNone) {
       out.Set("drop", Napi::String::New(env, DropReasonName(found.drop)));
@@ -310,7 +283,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
   }
 
   Napi::Value Step(const Napi::CallbackInfo& info) {
-    return Napi::Number::New(info.Env(), static_cast<double>(engine->Step()));
+    return Napi::Number::New(info.Env(), static_cast<double>(engine_->Step()));
   }
 
   void OpenTap(const Napi::CallbackInfo& info) {
@@ -329,7 +302,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
     if (!drops.IsNull() && (!drops.IsArray() || !DropMaskOf(drops.As<Napi::Array>(), filter.drops)))
       return wrong("drops has an unknown name");
     filter.every = NumberOf(o, "every");
-    auto opened = engine->OpenTap(filter, NumberOf(o, "snapBytes"), NumberOf(o, "ringBytes"));
+    auto opened = engine_->OpenTap(filter, NumberOf(o, "snapBytes"), NumberOf(o, "ringBytes"));
     if (!opened) ThrowError(env, opened.error());
   }
   Napi::Value ReadTap(const Napi::CallbackInfo& info) {
@@ -339,26 +312,27 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       return env.Undefined();
     }
     auto out = info[0].As<Napi::Uint8Array>();
-    return Napi::Number::New(env, static_cast<double>(engine->ReadTap({out.Data(), out.ByteLength()})));
+    return Napi::Number::New(env, static_cast<double>(engine_->ReadTap({out.Data(), out.ByteLength()})));
   }
   Napi::Value CountTap(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
-    TapCounts counts = engine->CountTap();
+    TapCounts counts = engine_->CountTap();
     Napi::Object out = Napi::Object::New(env);
     out.Set("kept", Napi::Number::New(env, static_cast<double>(counts.kept)));
     out.Set("lost", Napi::Number::New(env, static_cast<double>(counts.lost)));
     return out;
   }
-  void CloseTap(const Napi::CallbackInfo&) { engine->CloseTap(); }
+  void CloseTap(const Napi::CallbackInfo&) { engine_->CloseTap(); }
   Napi::Value Turning(const Napi::CallbackInfo& info) {
-    return Napi::Boolean::New(info.Env(), engine->Turning());
+    return Napi::Boolean::New(info.Env(), engine_->Turning());
   }
 
-  void Close(const Napi::CallbackInfo&) {
-    engine->Close();
-    overlay_wakeup.Close();
-    underlay_wakeup.Close();
-  }
+  void Close(const Napi::CallbackInfo&) { End(); }
+
+  napi_env env_ = nullptr;  // null: no hook
+  std::shared_ptr<Wakeup> wakeup_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<UserPorts> user_ports_;
 };
 
 }  // namespace
@@ -373,26 +347,25 @@ Napi::Array DropReasonNames(Napi::Env env) {
 
 Napi::Value OpenEngine(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  if (!info[0].IsObject()) {
-    ThrowError(env, Error{"ERR_TWILL_ARGUMENT", "openEngine takes an options object"});
+  auto refuse = [env](const Error& error) {
+    ThrowError(env, error);
     return env.Undefined();
-  }
-  auto config = ConfigOf(info[0].As<Napi::Object>());
-  if (!config) {
-    ThrowError(env, config.error());
-    return env.Undefined();
-  }
+  };
+  if (!info[0].IsObject() || !info[1].IsFunction())
+    return refuse(Error{"ERR_TWILL_ARGUMENT", "openEngine takes an options object and a listener"});
+  auto config = EngineConfigOf(info[0].As<Napi::Object>());
+  if (!config) return refuse(config.error());
   Napi::Object object = EngineObject::Class(env).New({});
-  EngineObject* self = EngineObject::Unwrap(object);
-  config->on_overlay_readable = [self] { self->overlay_wakeup.Notify(); };
-  config->on_underlay_readable = [self] { self->underlay_wakeup.Notify(); };
+  auto wakeup = Wakeup::Open(env, info[1]);
+  if (!wakeup) return refuse(Error{"ERR_TWILL_INTERNAL", "no room for another listener"});
+  config->on_user_event = [wakeup](UserEvent event) { wakeup->Notify(event); };
   auto engine = Engine::Open(std::move(*config));
   if (!engine) {
-    ThrowError(env, engine.error());
-    return env.Undefined();
+    wakeup->Close();
+    return refuse(engine.error());
   }
-  self->engine = std::move(*engine);
-  self->user_ports = std::make_unique<UserPorts>(self->engine->pool());
+  if (!EngineObject::Unwrap(object)->Begin(env, std::move(*engine), std::move(wakeup)))
+    return refuse(Error{"ERR_TWILL_INTERNAL", "the environment is ending"});
   return object;
 }
 

@@ -1,129 +1,150 @@
 #include "binding/user_ports.h"
 
+#include <algorithm>
+
 namespace twill {
 
 namespace {
-
-struct PacketRecord {
-  uint32_t slot, offset, length;
-  uint16_t port;
-  uint8_t family, tos;
-  uint8_t address[16];
-};
-static_assert(sizeof(PacketRecord) == kPacketRecordBytes);
 
 Error NotHeld(uint32_t slot) {
   return Error{"ERR_TWILL_POOL", "packet buffer " + std::to_string(slot) +
                                      " is not the program's: it was sent or released before"};
 }
 
+// Memory of the engine as JavaScript sees it; `owner` goes when nobody over there holds it any more.
+template <typename Owner>
+Napi::Value Shared(Napi::Env env, void* data, size_t bytes, const std::shared_ptr<Owner>& owner) {
+  auto* held = new std::shared_ptr<Owner>(owner);
+  return Napi::ArrayBuffer::New(
+      env, data, bytes, [](Napi::Env, void*, std::shared_ptr<Owner>* gone) { delete gone; }, held);
+}
+
 }  // namespace
 
-void Wakeup::Listen(Napi::Env env, const Napi::Value& listener) {
-  Close();
-  if (!listener.IsFunction()) return;
-  std::lock_guard lock(mutex_);
-  function_ = Napi::ThreadSafeFunction::New(env, listener.As<Napi::Function>(), "twill packets", 0, 1);
-  open_ = true;
-  pending_ = false;
+UserPorts::UserPorts(std::shared_ptr<Pool> pool)
+    : pool_(std::move(pool)), tables_(std::make_shared<Tables>()), held_(pool_->slots()) {
+  tables_->records.resize(pool_->slots());
+  tables_->list.resize(pool_->slots());
 }
 
-void Wakeup::Notify() {
-  std::lock_guard lock(mutex_);
-  if (!open_ || pending_) return;
-  pending_ = function_.NonBlockingCall(this, [](Napi::Env, Napi::Function listener, Wakeup* self) {
-    {
-      std::lock_guard inner(self->mutex_);
-      self->pending_ = false;
-      if (!self->open_) return;
-    }
-    listener.Call({});
-  }) == napi_ok;
+Napi::Object UserPorts::Memory(Napi::Env env) const {
+  auto& [records, list] = *tables_;
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("slab", Shared(env, pool_->slab(), pool_->slab_bytes(), pool_));
+  out.Set("records", Shared(env, records.data(), records.size() * sizeof(PacketRecord), tables_));
+  out.Set("list", Shared(env, list.data(), list.size() * sizeof(uint32_t), tables_));
+  return out;
 }
 
-void Wakeup::Close() {
-  std::lock_guard lock(mutex_);
-  if (!open_) return;
-  open_ = false;
-  function_.Release();
-}
-
-Napi::Value UserPorts::Slab(Napi::Env env) {
-  auto* owner = new std::shared_ptr<Pool>(pool_);
-  return Napi::ArrayBuffer::New(
-      env, pool_->slab(), pool_->slab_bytes(),
-      [](Napi::Env, void*, std::shared_ptr<Pool>* held) { delete held; }, owner);
-}
-
-size_t UserPorts::Take(const Napi::Value& out) {
-  Bytes bytes = BytesOf(out);
-  auto* slots = reinterpret_cast<uint32_t*>(const_cast<uint8_t*>(bytes.data));
-  size_t taken = pool_->Take(slots, bytes.size / sizeof *slots);
-  for (size_t i = 0; i < taken; i++) held_[slots[i]] = true;
+size_t UserPorts::Take(size_t count) {
+  auto slots = Listed(count);
+  size_t taken = pool_->Take(slots.data(), slots.size());
+  for (uint32_t slot : slots.first(taken)) held_[slot] = true;
   return taken;
 }
 
-Result<> UserPorts::Give(const Napi::Value& value) {
-  Bytes bytes = BytesOf(value);
-  for (size_t at = 0; at + 4 <= bytes.size; at += 4) {
-    uint32_t slot = LoadRaw<uint32_t>(bytes.data + at);
-    if (slot >= held_.size() || !held_[slot]) return NotHeld(slot);
-    held_[slot] = false;
-    pool_->Give(&slot, 1);
+Result<> UserPorts::Give(size_t count) {
+  auto slots = Listed(count);
+  auto surrendered = Surrender(slots, [](uint32_t) { return std::optional<Error>(); });
+  if (!surrendered) return surrendered;
+  pool_->Give(slots.data(), slots.size());
+  return Unit{};
+}
+
+size_t UserPorts::Pull(UserChannel& channel, size_t count) {
+  size_t n = 0, most = Listed(count).size();
+  std::array<Packet, kBatchMax> packets;
+  while (n < most) {
+    size_t want = std::min(most - n, kBatchMax);
+    size_t got = channel.Pull(packets.data(), want);
+    for (size_t i = 0; i < got; i++) {
+      const Packet& p = packets[i];
+      held_[p.slot] = true;
+      PacketRecord& record = tables_->records[p.slot];
+      record.offset = static_cast<uint32_t>(p.data - pool_->Slot(p.slot));
+      record.length = p.len;
+      record.peer = p.peer_number;
+      record.port = p.remote.port;
+      record.family = p.remote.address.family;
+      record.tos = p.tos;
+      std::memcpy(record.address, p.remote.address.bytes.data(), sizeof record.address);
+      tables_->list[n++] = p.slot;
+    }
+    if (got < want) break;
+  }
+  return n;
+}
+
+Result<size_t> UserPorts::Push(UserChannel& channel, size_t count, size_t headroom) {
+  auto slots = Listed(count);
+  auto surrendered = Surrender(slots, [&](uint32_t slot) { return Misfit(slot, headroom); });
+  if (!surrendered) return surrendered.error();
+  std::array<Packet, kBatchMax> packets;
+  size_t done = 0;
+  while (done < slots.size()) {
+    size_t group = std::min(slots.size() - done, kBatchMax);
+    for (size_t i = 0; i < group; i++) packets[i] = PacketIn(slots[done + i]);
+    size_t taken = channel.Push(packets.data(), group);
+    done += taken;
+    if (taken < group) break;
+  }
+  for (uint32_t slot : slots.subspan(done)) held_[slot] = true;
+  return done;
+}
+
+// From the program's hands: all of them, or none where something is wrong with one.
+template <typename Check>
+Result<> UserPorts::Surrender(std::span<const uint32_t> slots, Check check) {
+  for (size_t i = 0; i < slots.size(); i++) {
+    uint32_t slot = slots[i];
+    bool is_held = slot < held_.size() && held_[slot];
+    std::optional<Error> wrong = is_held ? check(slot) : NotHeld(slot);
+    if (!wrong) {
+      held_[slot] = false;
+      continue;
+    }
+    for (uint32_t before : slots.first(i)) held_[before] = true;
+    return *wrong;
   }
   return Unit{};
 }
 
-size_t UserPorts::Pull(UserChannel& channel, const Napi::Value& records) {
-  Bytes bytes = BytesOf(records);
-  uint8_t* out = const_cast<uint8_t*>(bytes.data);
-  std::array<Packet, kBatchMax> packets;
-  size_t count = channel.Pull(packets.data(), std::min(bytes.size / kPacketRecordBytes, kBatchMax));
-  for (size_t i = 0; i < count; i++) {
-    const Packet& p = packets[i];
-    held_[p.slot] = true;
-    PacketRecord record{};
-    record.slot = p.slot;
-    record.offset = static_cast<uint32_t>(p.data - pool_->Slot(p.slot));
-    record.length = p.len;
-    record.port = p.remote.port;
-    record.family = p.remote.address.family;
-    record.tos = p.tos;
-    std::memcpy(record.address, p.remote.address.bytes.data(), sizeof record.address);
-    std::memcpy(out + i * kPacketRecordBytes, &record, sizeof record);
-  }
-  return count;
+std::optional<Error> UserPorts::Misfit(uint32_t slot, size_t headroom) const {
+  const auto& [offset, length, peer, port, family, tos, address] = tables_->records[slot];
+  if (offset >= headroom && static_cast<size_t>(offset) + length <= pool_->stride()) return std::nullopt;
+  return Error{"ERR_TWILL_POOL", "a packet of " + std::to_string(length) + " bytes at offset " +
+                                     std::to_string(offset) + " does not fit its buffer (" +
+                                     std::to_string(headroom) + " to " + std::to_string(pool_->stride()) +
+                                     ")"};
 }
 
-Result<size_t> UserPorts::Push(UserChannel& channel, const Napi::Value& records, size_t headroom) {
-  Bytes bytes = BytesOf(records);
-  size_t count = bytes.size / kPacketRecordBytes;
-  for (size_t i = 0; i < count; i++) {
-    PacketRecord record;
-    std::memcpy(&record, bytes.data + i * kPacketRecordBytes, sizeof record);
-    if (record.slot >= held_.size() || !held_[record.slot]) return NotHeld(record.slot);
-    size_t end = static_cast<size_t>(record.offset) + record.length;
-    if (record.offset < headroom || end > pool_->stride()) {
-      return Error{"ERR_TWILL_POOL", "a packet of " + std::to_string(record.length) + " bytes at offset " +
-                                         std::to_string(record.offset) + " does not fit its buffer (" +
-                                         std::to_string(headroom) + " to " + std::to_string(pool_->stride()) +
-                                         ")"};
-    }
-    Packet p;
-    p.slot = record.slot;
-    p.data = pool_->Slot(record.slot) + record.offset;
-    p.len = record.length;
-    p.tos = record.tos;
-    p.remote.port = record.port;
-    if (record.family == 4) p.remote.address = IpAddr::V4(record.address);
-    if (record.family == 6) p.remote.address = IpAddr::V6(record.address);
-    held_[record.slot] = false;
-    if (!channel.Push(p)) {
-      held_[record.slot] = true;
-      return i;
-    }
+Packet UserPorts::PacketIn(uint32_t slot) const {
+  const PacketRecord& record = tables_->records[slot];
+  Packet p;
+  p.slot = slot;
+  p.data = pool_->Slot(slot) + record.offset;
+  p.len = record.length;
+  p.tos = record.tos;
+  p.remote.port = record.port;
+  if (record.family == 4) p.remote.address = IpAddr::V4(record.address);
+  if (record.family == 6) p.remote.address = IpAddr::V6(record.address);
+  return p;
+}
+
+Result<bool> UserPorts::Write(UserChannel& channel, Bytes bytes) {
+  if (bytes.size > pool_->packet_bytes()) {
+    return Error{"ERR_TWILL_POOL", "a packet of " + std::to_string(bytes.size) +
+                                       " bytes does not fit a buffer of " +
+                                       std::to_string(pool_->packet_bytes())};
   }
-  return count;
+  Packet p;
+  if (pool_->Take(&p.slot, 1) == 0) return false;
+  p.data = pool_->PacketStart(p.slot);
+  p.len = static_cast<uint32_t>(bytes.size);
+  if (bytes.size > 0) std::memcpy(p.data, bytes.data, bytes.size);
+  if (channel.Push(p)) return true;
+  pool_->Give(&p.slot, 1);
+  return false;
 }
 
 }  // namespace twill

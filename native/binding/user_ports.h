@@ -1,17 +1,17 @@
-// The program's side of user ports: packets as slots of the pool, which JavaScript
-// sees as one ArrayBuffer. A packet crosses as a record of 32 bytes:
+// The program's side of user ports: packets as slots of the pool, which JavaScript sees as one ArrayBuffer.
 //
-//   0 slot   4 offset in the slot   8 length   12 UDP port   14 family (4, 6; 0: none)   15 TOS   16 address
-//   (16)
-//
-// integers as the machine stores them. Which slots JavaScript holds is kept here, so that no mistake over
-// there (a packet sent twice, or after its release) can reach the pool.
+// Beside the slab both sides see two tables: a record for each slot, which says what packet it holds, and a
+// list of slots, which says what a call is about. So a call carries numbers only, and a packet that crosses
+// costs no object here. Which slots JavaScript holds is kept in `held_`, out of its reach, so that no mistake
+// over there (a packet sent twice, or after its release) can get to the pool.
 #pragma once
 
 #include <napi.h>
 
+#include <algorithm>
 #include <memory>
-#include <mutex>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "binding/js_values.h"
@@ -19,39 +19,51 @@
 
 namespace twill {
 
-inline constexpr size_t kPacketRecordBytes = 32;
-
-// Wakes the event loop when packets have come. Called from workers; many calls become one.
-class Wakeup {
- public:
-  // `listener` may be empty: then nobody is told.
-  void Listen(Napi::Env env, const Napi::Value& listener);
-  void Notify();
-  void Close();
-
- private:
-  std::mutex mutex_;
-  Napi::ThreadSafeFunction function_;
-  bool open_ = false;
-  bool pending_ = false;
+// Integers as the machine stores them.
+struct PacketRecord {
+  uint32_t offset, length;  // bytes; from the start of the slot
+  uint32_t peer;            // number of the peer that it came from or goes to; 0: none
+  uint16_t port;            // underlay: the other end
+  uint8_t family, tos;      // 4, 6, or 0: no other end
+  uint8_t address[16];
 };
+static_assert(sizeof(PacketRecord) == 32);
 
 class UserPorts {
  public:
-  explicit UserPorts(std::shared_ptr<Pool> pool) : pool_(std::move(pool)), held_(pool_->slots()) {}
+  explicit UserPorts(std::shared_ptr<Pool> pool);
 
-  // The pool's memory; lives as long as JavaScript holds it.
-  Napi::Value Slab(Napi::Env env);
-  // Fresh slots for the program, at most as many as `out` (Uint32Array) has room for; how many.
-  size_t Take(const Napi::Value& out);
-  Result<> Give(const Napi::Value& slots);
-  // Fills records with packets from the engine; how many.
-  size_t Pull(UserChannel& channel, const Napi::Value& records);
+  // {slab, records, list}: ArrayBuffers that live as long as JavaScript holds them.
+  Napi::Object Memory(Napi::Env env) const;
+
+  // Each puts slots into the list from its start, or finds them there; `count` is how many at most.
+
+  // Fresh slots for the program; how many there were.
+  size_t Take(size_t count);
+  Result<> Give(size_t count);
+  // Packets from the engine, with their records; how many.
+  size_t Pull(UserChannel& channel, size_t count);
   // Hands packets to the engine, in order; how many it took. The rest stay the program's.
-  Result<size_t> Push(UserChannel& channel, const Napi::Value& records, size_t headroom);
+  Result<size_t> Push(UserChannel& channel, size_t count, size_t headroom);
+  // Hands over a copy of these bytes; false where no slot or no room is left.
+  Result<bool> Write(UserChannel& channel, Bytes bytes);
 
  private:
+  struct Tables {
+    std::vector<PacketRecord> records;
+    std::vector<uint32_t> list;
+  };
+
+  std::span<uint32_t> Listed(size_t count) {
+    return std::span(tables_->list).first(std::min(count, tables_->list.size()));
+  }
+  template <typename Check>
+  Result<> Surrender(std::span<const uint32_t> slots, Check check);
+  std::optional<Error> Misfit(uint32_t slot, size_t headroom) const;
+  Packet PacketIn(uint32_t slot) const;
+
   std::shared_ptr<Pool> pool_;
+  std::shared_ptr<Tables> tables_;
   std::vector<bool> held_;
 };
 

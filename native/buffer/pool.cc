@@ -70,8 +70,20 @@ void Pool::Give(const uint32_t* slots, size_t count) {
   uint32_t have = free_count_.load(std::memory_order_relaxed);
   // The first given back is the next taken: a batch that took more than it used leaves its warm slots on top.
   for (size_t i = 0; i < count; i++) free_[have + i] = slots[count - 1 - i];
-  free_count_.store(have + static_cast<uint32_t>(count), std::memory_order_relaxed);
+  uint32_t now = have + static_cast<uint32_t>(count);
+  free_count_.store(now, std::memory_order_relaxed);
+  bool was_awaited = awaited_ != 0 && now >= awaited_;
+  if (was_awaited) awaited_ = 0;
   Unlock();
+  if (was_awaited && on_free) on_free();
+}
+
+bool Pool::AwaitFree(uint32_t count) {
+  Lock();
+  bool is_free = free_count_.load(std::memory_order_relaxed) >= count;
+  awaited_ = is_free ? 0 : count;
+  Unlock();
+  return is_free;
 }
 
 }  // namespace twill

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "base/result.h"
@@ -32,6 +33,11 @@ class Pool {
   // Takes up to `want` slots into `out`; returns how many there were.
   size_t Take(uint32_t* out, size_t want);
   void Give(const uint32_t* slots, size_t count);
+
+  // Whether so many slots are free now. If not, the Give after which they are calls `on_free`, once.
+  bool AwaitFree(uint32_t count);
+  // Set before the pool is shared. Called from the thread that gives.
+  std::function<void()> on_free;
 
   uint8_t* Slot(uint32_t slot) const { return slab_ + slot * stride_; }
   uint8_t* PacketStart(uint32_t slot) const { return Slot(slot) + kHeadroomBytes; }
@@ -56,6 +62,7 @@ class Pool {
   size_t packet_bytes_;
   std::unique_ptr<uint32_t[]> free_;  // a stack: the slot used last is the warmest
   std::atomic<uint32_t> free_count_;
+  uint32_t awaited_ = 0;  // free slots that somebody waits for
   std::atomic_flag locked_;
 };
 

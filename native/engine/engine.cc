@@ -37,7 +37,15 @@ Result<> Engine::OpenParts() {
   auto pool = Pool::Open(config_.pool_slots, kPacketBytes);
   if (!pool) return pool.error();
   pool_ = std::move(*pool);
+  if (config_.on_user_event) {
+    pool_->on_free = [tell = config_.on_user_event] { tell(UserEvent::kPoolFree); };
+  }
   mailbox_ = std::make_unique<Mailbox>(RandomSeed(), queues);
+  mailbox_->on_numbers_end = [this](std::span<const uint32_t> numbers) {
+    for (UserChannel* channel : {overlay_channel(), underlay_channel()}) {
+      if (channel != nullptr) channel->from_engine().ForgetPeers(numbers);
+    }
+  };
   tap_ = std::make_unique<TapSlot>(queues);
 
   // A program at either side sees plain packets, one to a buffer.
@@ -60,12 +68,10 @@ Result<> Engine::OpenParts() {
     device_name_ = tun.name;
     device_index_ = tun.index;
   } else {
-    overlay_channel_ = std::make_shared<UserChannel>(*pool_);
-    overlay_channel_->on_readable = config_.on_overlay_readable;
+    overlay_channel_ = OpenChannel(UserEvent::kOverlayReadable, UserEvent::kOverlayRoom);
   }
   if (config_.underlay_user) {
-    underlay_channel_ = std::make_shared<UserChannel>(*pool_);
-    underlay_channel_->on_readable = config_.on_underlay_readable;
+    underlay_channel_ = OpenChannel(UserEvent::kUnderlayReadable, UserEvent::kUnderlayRoom);
   }
 
   uint32_t flow_seed = static_cast<uint32_t>(RandomSeed());
@@ -94,6 +100,15 @@ Result<> Engine::OpenParts() {
     workers_.push_back(std::make_unique<Worker>(std::move(parts)));
   }
   return Unit{};
+}
+
+std::shared_ptr<UserChannel> Engine::OpenChannel(UserEvent readable, UserEvent room) {
+  auto channel = std::make_shared<UserChannel>(*pool_);
+  if (config_.on_user_event) {
+    channel->on_readable = [tell = config_.on_user_event, readable] { tell(readable); };
+    channel->to_engine().on_room = [tell = config_.on_user_event, room] { tell(room); };
+  }
+  return channel;
 }
 
 Result<uint64_t> Engine::Publish(std::span<const uint8_t> bytes) {
@@ -144,7 +159,7 @@ size_t Engine::Step() {
 
 Result<> Engine::OpenTap(const TapFilter& filter, uint32_t snap_bytes, size_t ring_bytes) {
   if (closed_) return Error{"ERR_TWILL_CLOSED", "the dataplane is closed"};
-  if (tap_->tap() != nullptr) return Error{"ERR_TWILL_ARGUMENT", "a tap is open already"};
+  if (tap_->tap() != nullptr) return Error{"ERR_TWILL_BUSY", "a tap is open already"};
   bool sound = filter.every > 0 && ring_bytes >= Tap::kRingBytesMin && ring_bytes <= Tap::kRingBytesMax &&
                (ring_bytes & (ring_bytes - 1)) == 0;
   if (!sound) return Error{"ERR_TWILL_ARGUMENT", "tap: the size of a ring must be a power of two"};

@@ -21,6 +21,15 @@
 
 namespace twill {
 
+// What a program at a user port may be told of, as bits.
+enum class UserEvent : uint32_t {
+  kOverlayReadable = 1,
+  kUnderlayReadable = 2,
+  kPoolFree = 4,
+  kOverlayRoom = 8,
+  kUnderlayRoom = 16,
+};
+
 struct EngineConfig {
   std::string encap;
   TunnelConfig tunnel;  // `tunnel.encap` views `encap`
@@ -37,8 +46,9 @@ struct EngineConfig {
   size_t workers = 1;  // 0: no thread; the caller steps
   uint32_t pool_slots = 1024;
   uint32_t offloads = kAllOffloads;  // wanted, by OffloadBit; user ports take no part in them
-  // Called from workers when a user port has packets for the program.
-  std::function<void()> on_overlay_readable, on_underlay_readable;
+  // Called from workers when a user port has packets for the program; from any thread when slots or room are
+  // there that somebody waits for (Pool::AwaitFree, PacketQueue::AwaitRoom).
+  std::function<void(UserEvent)> on_user_event;
 };
 
 struct EngineStats {
@@ -68,6 +78,8 @@ class Engine {
   bool ReadPeer(const IpPrefix& subnet, PeerTotals& totals) const;
   // Of all packets that no peer in the table accounts for.
   PeerTotals ReadNoPeer() const { return mailbox_->numbers().ReadOthers(); }
+  // Whose packets carry this number; family 0: nobody's.
+  IpPrefix PeerSubnet(uint32_t number) const { return mailbox_->numbers().SubnetOf(number); }
   TraceResult Trace(const IpAddr& destination) const;
   size_t Step();
   // Copies what passes from now on. One at a time; the calls below are for the one that is open.
@@ -95,6 +107,7 @@ class Engine {
  private:
   explicit Engine(EngineConfig config) : config_(std::move(config)) {}
   Result<> OpenParts();
+  std::shared_ptr<UserChannel> OpenChannel(UserEvent readable, UserEvent room);
 
   EngineConfig config_;
   std::string device_name_;

@@ -28,7 +28,8 @@ uint64_t Mailbox::Publish(std::span<const PeerOp> ops) {
   PeerTable* now = current_.load(std::memory_order_relaxed);
   PeerTable* next = now == &tables_[0] ? &tables_[1] : &tables_[0];
   AwaitUnused(next);
-  numbers_.Recycle();
+  std::span<const uint32_t> ended = numbers_.Recycle();
+  if (!ended.empty() && on_numbers_end) on_numbers_end(ended);
   Apply(*next, behind_);
   behind_.assign(ops.begin(), ops.end());
   ApplyNew(*next, behind_);
@@ -42,7 +43,7 @@ void Mailbox::ApplyNew(PeerTable& table, std::span<PeerOp> ops) {
   for (PeerOp& op : ops) {
     const Peer* old = table.Find(op.row.subnet);
     if (op.kind == PeerOp::Kind::kSet) {
-      op.row.number = (old == nullptr ? numbers_.Take() : old->number) & (kPeerNumbers - 1);
+      op.row.number = (old == nullptr ? numbers_.Take(op.row.subnet) : old->number) & (kPeerNumbers - 1);
     } else if (op.kind == PeerOp::Kind::kClear) {
       for (const Peer& row : table.places()) numbers_.Return(row.number);
     } else if (old != nullptr) {

@@ -12,6 +12,7 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -50,6 +51,10 @@ class Mailbox {
   uint64_t Publish(std::span<const PeerOp> ops);
   const PeerTable& current() const { return *current_.load(std::memory_order_acquire); }
   const PeerNumbers& numbers() const { return numbers_; }
+
+  // Called with numbers (sorted) of peers that went, before another peer may get one: no worker knows them
+  // any more, but packets that have left the workers may still carry them. Set before the first Publish.
+  std::function<void(std::span<const uint32_t>)> on_numbers_end;
 
  private:
   struct alignas(64) Slot {

@@ -1,5 +1,7 @@
 #include "port/user.h"
 
+#include <algorithm>
+
 #include "wire/checksum_offload.h"
 
 namespace twill {
@@ -9,29 +11,74 @@ PacketQueue::~PacketQueue() {
   while (Pop(&packet, 1) == 1) pool_.Give(&packet.slot, 1);
 }
 
-bool PacketQueue::Push(const Packet& packet) {
+size_t PacketQueue::Push(const Packet* packets, size_t count) {
   std::lock_guard lock(mutex_);
-  if (count_ == ring_.size()) return false;
-  ring_[(head_ + count_) % ring_.size()] = packet;
-  count_++;
-  return true;
-}
-
-size_t PacketQueue::Pop(Packet* out, size_t want) {
-  std::lock_guard lock(mutex_);
-  size_t n = want < count_ ? want : count_;
+  size_t n = std::min(count, ring_.size() - count_);
+  size_t at = (head_ + count_) % ring_.size();
   for (size_t i = 0; i < n; i++) {
-    out[i] = ring_[head_];
-    head_ = (head_ + 1) % ring_.size();
+    ring_[at] = packets[i];
+    if (++at == ring_.size()) at = 0;
   }
-  count_ -= n;
+  count_ += n;
   return n;
 }
 
-bool UserChannel::Push(const Packet& packet) {
-  if (!to_engine_.Push(packet)) return false;
-  eventfd_write(wake_.get(), 1);
-  return true;
+size_t PacketQueue::Pop(Packet* out, size_t want) {
+  size_t n = 0;
+  bool has_room = false;
+  {
+    std::lock_guard lock(mutex_);
+    n = std::min(want, count_);
+    for (size_t i = 0; i < n; i++) {
+      out[i] = ring_[head_];
+      if (++head_ == ring_.size()) head_ = 0;
+    }
+    count_ -= n;
+    has_room = awaited_ != 0 && ring_.size() - count_ >= awaited_;
+    if (has_room) awaited_ = 0;
+  }
+  if (has_room && on_room) on_room();
+  return n;
+}
+
+bool PacketQueue::empty() {
+  std::lock_guard lock(mutex_);
+  return count_ == 0;
+}
+
+bool PacketQueue::AwaitRoom(size_t count) {
+  std::lock_guard lock(mutex_);
+  bool has_room = ring_.size() - count_ >= count;
+  awaited_ = has_room ? 0 : count;
+  return has_room;
+}
+
+void PacketQueue::ForgetPeers(std::span<const uint32_t> numbers) {
+  std::lock_guard lock(mutex_);
+  for (size_t i = 0; i < count_; i++) {
+    uint32_t& number = ring_[(head_ + i) % ring_.size()].peer_number;
+    if (std::binary_search(numbers.begin(), numbers.end(), number)) number = kNoPeer;
+  }
+}
+
+size_t UserChannel::Push(const Packet* packets, size_t count) {
+  size_t taken = to_engine_.Push(packets, count);
+  if (taken > 0) Knock();
+  return taken;
+}
+
+// One write wakes the workers for any number of packets: until one of them has found the queue empty, all of
+// them look again by themselves.
+void UserChannel::Knock() {
+  if (!knocked_.exchange(true, std::memory_order_acq_rel)) eventfd_write(wake_.get(), 1);
+}
+
+// Whoever calls this looks at the queue afterwards. A packet that came before the exchange is found then; one
+// that comes later knocks anew.
+void UserChannel::Quieten() {
+  eventfd_t count;
+  eventfd_read(wake_.get(), &count);
+  knocked_.exchange(false, std::memory_order_acq_rel);
 }
 
 size_t UserPort::Recv(Batch& batch) {
@@ -39,9 +86,7 @@ size_t UserPort::Recv(Batch& batch) {
   std::array<Packet, kBatchMax> packets;
   size_t n = channel_->to_engine_.Pop(packets.data(), batch.room());
   if (n == 0) {
-    // Empty: quieten the descriptor, then look again, so that no wake-up is lost.
-    eventfd_t count;
-    eventfd_read(channel_->wake_.get(), &count);
+    channel_->Quieten();
     n = channel_->to_engine_.Pop(packets.data(), batch.room());
   }
   for (size_t i = 0; i < n; i++) batch.Adopt(packets[i]);
@@ -49,18 +94,19 @@ size_t UserPort::Recv(Batch& batch) {
 }
 
 void UserPort::Send(Batch& batch) {
-  bool any = false;
   for (Packet& p : batch) {
     FinishChecksum(p.data, p.len, {p.csum_start, p.csum_offset});
     p.csum_start = 0;
-    if (channel_->from_engine_.Push(p)) {
-      p.slot = kNoSlot;
-      any = true;
+  }
+  size_t taken = channel_->from_engine_.Push(batch.begin(), batch.size());
+  for (size_t i = 0; i < batch.size(); i++) {
+    if (i < taken) {
+      batch[i].slot = kNoSlot;
     } else {
-      p.Fail(DropReason::kDeviceBusy, 1);
+      batch[i].Fail(DropReason::kDeviceBusy, 1);
     }
   }
-  if (any && channel_->on_readable) channel_->on_readable();
+  if (taken > 0 && channel_->on_readable) channel_->on_readable();
 }
 
 }  // namespace twill

@@ -5,9 +5,11 @@
 
 #include <sys/eventfd.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "base/fd.h"
@@ -21,16 +23,25 @@ class PacketQueue {
   PacketQueue(Pool& pool, size_t capacity) : pool_(pool), ring_(capacity) {}
   ~PacketQueue();
 
-  // Takes the packet over; false where the queue is full (the caller keeps it).
-  bool Push(const Packet& packet);
+  // Takes packets over, in order; how many there was room for (the caller keeps the others).
+  size_t Push(const Packet* packets, size_t count);
   // Hands up to `want` packets to the caller.
   size_t Pop(Packet* out, size_t want);
+  bool empty();
+  // Whether `count` packets find room now. If not, the Pop after which they do calls `on_room`, once.
+  bool AwaitRoom(size_t count);
+  // What waits under one of these numbers (sorted) is nobody's from now on: another peer may get the number.
+  void ForgetPeers(std::span<const uint32_t> numbers);
+
+  // Set before the queue is shared. Called from the thread that pops.
+  std::function<void()> on_room;
 
  private:
   Pool& pool_;
   std::mutex mutex_;
   std::vector<Packet> ring_;
   size_t head_ = 0, count_ = 0;
+  size_t awaited_ = 0;  // room that somebody waits for
 };
 
 // The program's end. Lives as long as anyone uses it.
@@ -42,18 +53,25 @@ class UserChannel {
         from_engine_(pool, kCapacity),
         wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
 
-  // Program to engine. False: full, the caller keeps the packet.
-  bool Push(const Packet& packet);
+  // Program to engine, in order; how many were taken. The caller keeps the others: the queue is full.
+  size_t Push(const Packet* packets, size_t count);
+  bool Push(const Packet& packet) { return Push(&packet, 1) == 1; }
   // Engine to program.
   size_t Pull(Packet* out, size_t want) { return from_engine_.Pop(out, want); }
 
   // Called from a worker when packets have come for the program.
   std::function<void()> on_readable;
+  PacketQueue& to_engine() { return to_engine_; }
+  PacketQueue& from_engine() { return from_engine_; }
 
  private:
   friend class UserPort;
+  void Knock();
+  void Quieten();
+
   PacketQueue to_engine_, from_engine_;
   Fd wake_;
+  std::atomic<bool> knocked_{false};
 };
 
 class UserPort final : public Port {

@@ -37,7 +37,7 @@ function openTap(plane: { openTap(options: TapOptions): PlaneTap }, options: Tap
   try {
     return plane.openTap(options);
   } catch (error) {
-    if ((error as Error).message !== 'a tap is open already') throw error;
+    if (!(error instanceof TwillError) || error.code !== 'ERR_TWILL_BUSY') throw error;
     throw new TwillError('ERR_TWILL_CONTROL', 'another capture of this agent is running: end that one first');
   }
 }

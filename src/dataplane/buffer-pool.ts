@@ -1,177 +1,144 @@
+/** The fixed memory of a dataplane as its program sees it: packet buffers to take and give back. */
+import { TwillError, wrongValue } from '../errors.js';
+import { arrayAt, integerAt, signalAt } from './arguments.js';
+import type { HeldBuffer } from './buffer-tracking.js';
+import { makePacket, type PacketBuffer, surrender } from './packet-buffer.js';
+import type { Slots } from './slots.js';
+
+/** For the dataplane alone. */
+export let makePool: (slots: Slots, isClosed: () => boolean) => BufferPool;
+
 /**
- * The pool's buffers as the program sees them: views of one native slab, no byte copied between the program and the
- * packet path.
- *
- * Ownership is plain: a buffer that was allocated or received is the program's until it is sent or released; then it is
- * somebody else's, and every use of it throws. A buffer never given back is missing from the pool until the dataplane
- * is gone.
+ * Buffers of equal size in one memory that the packet path and the program share: what crosses is never copied. The pool
+ * does not grow. When it is empty `allocate` gives null and the packet path stops receiving until buffers come back, so a
+ * program that is slow, or forgets to release, costs packets and never memory.
  */
-import { TwillError } from '../errors.js';
-import type { NativeEngine } from '../native/binding.js';
-import { guard } from '../native/errors.js';
-import { IpAddress } from '../net/ip.js';
-
-/** Where a datagram came from or goes to: underlay user ports only. */
-export interface Remote {
-  readonly address: IpAddress;
-  readonly port: number;
-}
-
-export const RECORD_BYTES = 32;
-/** Packets that cross in one call. */
-export const MOST_RECORDS = 64;
-
 export class BufferPool {
-  readonly #native: NativeEngine;
-  readonly #slab: ArrayBuffer;
-  readonly #one = new Uint32Array(1);
-  /** Of one buffer, its headroom included. */
-  readonly slotBytes: number;
-  /** Free bytes in front of a fresh packet, for the headers that encapsulation adds. */
-  readonly headroomBytes: number;
+  readonly #slots: Slots;
+  readonly #isClosed: () => boolean;
 
-  constructor(native: NativeEngine) {
-    const { slab, slotBytes, headroomBytes } = native.buffers;
-    this.#native = native;
-    this.#slab = slab;
-    this.slotBytes = slotBytes;
-    this.headroomBytes = headroomBytes;
+  private constructor(slots: Slots, isClosed: () => boolean) {
+    this.#slots = slots;
+    this.#isClosed = isClosed;
   }
 
-  /** Longest packet that a fresh buffer takes. */
+  static {
+    makePool = (slots, isClosed) => new BufferPool(slots, isClosed);
+  }
+
+  /** Of one buffer, its headroom included, bytes. */
+  get slotBytes(): number {
+    return this.#slots.slotBytes;
+  }
+
+  /** Bytes free in front of a fresh packet: 64. */
+  get headroomBytes(): number {
+    return this.#slots.headroomBytes;
+  }
+
+  /** Longest packet that a fresh buffer takes, bytes. */
   get packetBytes(): number {
-    return this.slotBytes - this.headroomBytes;
+    return this.#slots.slotBytes - this.#slots.headroomBytes;
   }
 
-  /** Buffers that are nobody's, out of all. */
-  get free(): { readonly buffers: number; readonly of: number } {
-    const { poolFree, poolSlots } = this.#native.stats();
-    return { buffers: poolFree, of: poolSlots };
+  /** Buffers in all. */
+  get size(): number {
+    return this.#slots.count;
   }
 
-  /** A fresh buffer that holds a packet of this length; null where the pool is empty. Throws ERR_TWILL_POOL where it is too long. */
+  /** Buffers that are nobody's now; the others are the program's, in queues, or in the packet path. */
+  get free(): number {
+    return this.#slots.native.free();
+  }
+
+  /** Buffers that the program has: taken and neither sent nor released. */
+  get held(): number {
+    return this.#slots.held;
+  }
+
+  /** Buffers that the program forgot and the garbage collector brought back, since open. */
+  get collected(): number {
+    return this.#slots.collected;
+  }
+
+  /**
+   * A fresh buffer that holds a packet of this length, with anything in it; null where the pool is empty. Throws RangeError
+   * where `packetBytes` is less, ERR_TWILL_CLOSED after `close`.
+   */
   allocate(lengthBytes: number): PacketBuffer | null {
-    if (!Number.isInteger(lengthBytes) || lengthBytes < 0 || lengthBytes > this.packetBytes) {
-      throw new TwillError(
-        'ERR_TWILL_POOL',
-        `a packet of ${lengthBytes} bytes does not fit: a buffer holds 0 to ${this.packetBytes}`,
-      );
-    }
-    if (this.#native.take(this.#one) === 0) return null;
-    return new PacketBuffer(this, this.#one[0] ?? 0, this.headroomBytes, lengthBytes);
+    const slots = this.#slots;
+    const length = integerAt('BufferPool.allocate: length', lengthBytes, 0, this.packetBytes);
+    this.#requireOpen();
+    return slots.take(1, length) === 0 ? null : slots.lend(slots.list[0] as number, null, makePacket);
   }
 
-  /** For PacketBuffer. */
-  view(slot: number, offset: number, lengthBytes: number): Buffer {
-    return Buffer.from(this.#slab, slot * this.slotBytes + offset, lengthBytes);
+  /** As many of `count` fresh buffers as there are: quicker than one by one. Errors as `allocate`. */
+  allocateBatch(count: number, lengthBytes: number): PacketBuffer[] {
+    const slots = this.#slots;
+    const wanted = integerAt('BufferPool.allocateBatch: count', count, 0, slots.count);
+    const length = integerAt('BufferPool.allocateBatch: length', lengthBytes, 0, this.packetBytes);
+    this.#requireOpen();
+    const taken = slots.take(wanted, length);
+    const packets: PacketBuffer[] = [];
+    for (let i = 0; i < taken; i++) packets.push(slots.lend(slots.list[i] as number, null, makePacket));
+    return packets;
   }
 
-  /** For PacketBuffer. */
-  release(slot: number): void {
-    this.#one[0] = slot;
-    guard(() => this.#native.give(this.#one));
-  }
-}
-
-export class PacketBuffer {
-  readonly #pool: BufferPool;
-  readonly #slot: number;
-  readonly #offset: number;
-  #lengthBytes: number;
-  #held = true;
-  /** Underlay: the other end. */
-  remote: Remote | null = null;
-  /** Underlay: outer TOS or traffic class. */
-  tos = 0;
-
-  /** Only the pool and its ports make these. */
-  constructor(pool: BufferPool, slot: number, offset: number, lengthBytes: number) {
-    this.#pool = pool;
-    this.#slot = slot;
-    this.#offset = offset;
-    this.#lengthBytes = lengthBytes;
+  /**
+   * Releases all of them, or none where one is not the program's (ERR_TWILL_POOL): quicker than one by one. Works also
+   * when the dataplane is closed.
+   */
+  release(packets: readonly PacketBuffer[]): void {
+    const slots = this.#slots;
+    const list = arrayAt('BufferPool.release: packets', packets);
+    slots.give(surrenderAll('BufferPool.release: packets', list, slots, 0));
   }
 
-  get length(): number {
-    return this.#lengthBytes;
+  /**
+   * Resolves when `count` buffers (default 1) are free: back-pressure for whoever allocates. First come, first served, but
+   * nothing is set aside. Keeps the process alive meanwhile. Rejects with the reason of `signal` where that is aborted, with
+   * ERR_TWILL_CLOSED where the dataplane is closed.
+   *
+   * @example
+   * let packet: PacketBuffer | null;
+   * while (!(packet = pool.allocate(1400))) await pool.whenFree(64);
+   */
+  async whenFree(count = 1, options?: { readonly signal?: AbortSignal }): Promise<void> {
+    const wanted = integerAt('BufferPool.whenFree: count', count, 1, this.#slots.count);
+    const signal = signalAt('BufferPool.whenFree: options', options);
+    this.#requireOpen();
+    return this.#slots.waiters.wait(wanted, signal);
   }
 
-  /** The packet itself, not a copy. Not to be used after the buffer was sent or released. */
-  get bytes(): Buffer {
-    this.#require();
-    return this.#pool.view(this.#slot, this.#offset, this.#lengthBytes);
+  /**
+   * What the program has taken and neither sent nor released, now. With `trackBuffers` each says where it was taken and how
+   * long ago: those that get old are leaks.
+   */
+  leaks(): HeldBuffer[] {
+    return this.#slots.heldBuffers();
   }
 
-  /** Cuts or extends the packet at its end. Throws ERR_TWILL_POOL where the buffer is too small. */
-  setLength(lengthBytes: number): void {
-    this.#require();
-    const mostBytes = this.#pool.slotBytes - this.#offset;
-    if (!Number.isInteger(lengthBytes) || lengthBytes < 0 || lengthBytes > mostBytes) {
-      throw new TwillError(
-        'ERR_TWILL_POOL',
-        `a length of ${lengthBytes} bytes does not fit: this buffer holds 0 to ${mostBytes}`,
-      );
-    }
-    this.#lengthBytes = lengthBytes;
-  }
-
-  /** Back to the pool. A second time throws ERR_TWILL_POOL. */
-  release(): void {
-    this.#require();
-    this.#held = false;
-    this.#pool.release(this.#slot);
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#held) this.release();
-  }
-
-  /** For user ports: writes the record. The buffer stays the program's until `handedOver`. */
-  writeRecord(view: DataView, at: number, pool: BufferPool): void {
-    this.#require();
-    if (pool !== this.#pool) {
-      throw new TwillError(
-        'ERR_TWILL_POOL',
-        'a packet buffer belongs to one dataplane and cannot be sent through another',
-      );
-    }
-    const { address, port } = this.remote ?? { address: null, port: 0 };
-    view.setUint32(at, this.#slot, littleEndian);
-    view.setUint32(at + 4, this.#offset, littleEndian);
-    view.setUint32(at + 8, this.#lengthBytes, littleEndian);
-    view.setUint16(at + 12, port, littleEndian);
-    view.setUint8(at + 14, address?.family ?? 0);
-    view.setUint8(at + 15, this.tos);
-    const bytes = address?.bytes() ?? new Uint8Array();
-    for (const [i, byte] of bytes.entries()) view.setUint8(at + 16 + i, byte);
-  }
-
-  /** For user ports: from here on it is the engine's. */
-  handedOver(): void {
-    this.#held = false;
-  }
-
-  /** For user ports: a packet that the engine handed to the program. */
-  static fromRecord(pool: BufferPool, view: DataView, at: number): PacketBuffer {
-    const [slot, offset, length] = [0, 4, 8].map((field) => view.getUint32(at + field, littleEndian)) as [
-      number,
-      number,
-      number,
-    ];
-    const packet = new PacketBuffer(pool, slot, offset, length);
-    packet.tos = view.getUint8(at + 15);
-    const family = view.getUint8(at + 14);
-    if (family !== 0) {
-      const bytes = new Uint8Array(view.buffer, view.byteOffset + at + 16, family === 4 ? 4 : 16);
-      packet.remote = { address: IpAddress.fromBytes(bytes), port: view.getUint16(at + 12, littleEndian) };
-    }
-    return packet;
-  }
-
-  #require(): void {
-    if (!this.#held) throw new TwillError('ERR_TWILL_POOL', 'this packet buffer was sent or released before');
+  #requireOpen(): void {
+    if (this.#isClosed()) throw new TwillError('ERR_TWILL_CLOSED', 'the dataplane of this pool is closed');
   }
 }
 
-/** Records are in the machine's own order. */
-const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+/** Ends the lends of all of these, or of none where something is wrong with one; the slots stand in the list. */
+export function surrenderAll(
+  where: string,
+  packets: readonly unknown[],
+  slots: Slots,
+  headroom: number,
+): number {
+  const count = packets.length;
+  // More than there are would overrun the list; some of them would be there twice.
+  if (count > slots.count) throw wrongValue(`${where}.length`, `at most ${slots.count}`, count);
+  let done = 0;
+  try {
+    for (; done < count; done++) slots.list[done] = surrender(where, packets[done], slots, headroom);
+    return count;
+  } catch (error) {
+    while (done > 0) slots.resume(slots.list[--done] as number);
+    throw error;
+  }
+}

@@ -1,207 +1,228 @@
 /** The library's dataplane: an overlay node inside any program. */
-import { randomBytes } from 'node:crypto';
-import type { Peer } from '../backend/backend.js';
-import type { OffloadName } from '../config/offload.js';
+import { EventEmitter } from 'node:events';
 import { TwillError } from '../errors.js';
-import { IpAddress } from '../net/ip.js';
-import { MacAddress } from '../net/mac.js';
-import { Prefix } from '../net/prefix.js';
-import { BufferPool } from './buffer-pool.js';
+import type { IpAddress } from '../net/ip.js';
+import type { MacAddress } from '../net/mac.js';
+import { addressAt } from './arguments.js';
+import { type BufferPool, makePool } from './buffer-pool.js';
+import { type CheckedOptions, checkOptions, type DataplaneOptions } from './dataplane-options.js';
 import { configureDevice, refuseNestedUnderlay, refuseRivalRoute } from './device.js';
 import { Engine, udpUnderlay } from './engine.js';
-import type { PeerStats } from './peer-stats.js';
+import { watchFaults } from './faults.js';
+import { makePeers, type Peers } from './peers.js';
 import type { PlaneStats, PlaneTrace } from './plane.js';
+import { Slots } from './slots.js';
 import { EngineTap, type PlaneTap, type TapOptions } from './tap.js';
-import { UserPort } from './user-port.js';
+import { checkTapOptions } from './tap-options.js';
+import { makePort, type UserPort } from './user-port.js';
 
-export interface DataplaneOptions {
-  readonly encap: 'vxlan' | 'udp';
-  /** Our slices of the overlay, one per family: packets for them are delivered here. `10.244.1.0/24`. */
-  readonly subnets: readonly (Prefix | string)[];
-  /** With a TUN: routes to these lead to it. Default: none. */
-  readonly networks?: readonly (Prefix | string)[];
-  /** A TUN device (needs CAP_NET_ADMIN), or this program (needs nothing). */
-  readonly overlay:
-    | { readonly kind: 'tun'; readonly name?: string; readonly persist?: boolean }
-    | { readonly kind: 'user' };
-  /** UDP sockets on these local addresses, one per family, or this program. */
-  readonly underlay:
-    | { readonly kind: 'udp'; readonly addresses: readonly (IpAddress | string)[] }
-    | { readonly kind: 'user' };
-  /** UDP port of the cluster. Default: 8472 for vxlan, 8285 for udp, as flannel. */
-  readonly port?: number;
-  /** VXLAN network identifier, 24 bits. Default 1. */
-  readonly vni?: number;
-  /** Our VTEP's MAC. Default: a random local one. */
-  readonly mac?: MacAddress | string;
-  /** That of frames with IPv6 inside. Default: the same. */
-  readonly macV6?: MacAddress | string;
-  /** Largest inner packet, bytes. Default: what an underlay of 1500 leaves. */
-  readonly mtuBytes?: number;
-  /** Addresses of this node that no peer may send from, beside those of the underlay. */
-  readonly ownAddresses?: readonly (IpAddress | string)[];
-  /** Accept only what a known peer may send. Default true. */
-  readonly sourceCheck?: boolean;
-  /** Native threads. Default 1; 0: nothing moves but in `step`. */
-  readonly workers?: number;
-  /** Processors that the workers stay on, by turns. Default: any. */
-  readonly workerCpus?: readonly number[];
-  /** What the kernel may do for the packet path, between a TUN and sockets. Default: all that it can. */
-  readonly offload?: readonly OffloadName[];
-  /** Packet buffers. Default: enough for the workers, at least 1,024. */
-  readonly poolSlots?: number;
+/** What a dataplane tells of itself. Listeners are called with these arguments. */
+export interface DataplaneEvents {
+  /** It is closed: by `close`, or because the process or the worker thread ends in order. */
+  close: [];
+  /**
+   * The host took away what it stands on: ERR_TWILL_DEVICE where its TUN was deleted or set down, ERR_TWILL_SOCKET where an
+   * address of the underlay is gone. It goes on as well as it can.
+   */
+  fault: [fault: TwillError];
 }
 
-const DEFAULT_PORT = { vxlan: 8472, udp: 8285 } as const;
-const DEFAULT_MTU_BYTES = { vxlan: { 4: 1450, 6: 1430 }, udp: { 4: 1472, 6: 1452 } } as const;
-
-export class Dataplane implements AsyncDisposable {
+/**
+ * An overlay node: packets from one side are put into datagrams of the other, to the peer whose subnet holds their
+ * destination, and back. Native threads carry them, beside the event loop.
+ *
+ * It lives, whoever holds it, until `close`, or until its process or worker thread ends; it does not keep the process alive
+ * by itself: listening to a user port does. A process may have several, also in worker threads; each is of one thread.
+ *
+ * @example
+ * await using plane = await Dataplane.open({
+ *   encap: 'vxlan',
+ *   subnets: ['10.244.1.0/24'],
+ *   overlay: { kind: 'user' },
+ *   underlay: { kind: 'udp', addresses: ['192.0.2.1'] },
+ * });
+ * plane.peers.set({ subnet: '10.244.2.0/24', endpoint: { address: '192.0.2.2' }, mac: '02:00:00:00:00:02' });
+ */
+export class Dataplane extends EventEmitter<DataplaneEvents> implements AsyncDisposable {
   readonly #engine: Engine;
+  readonly #endPorts: (() => void)[] = [];
+  readonly #slots: Slots;
+  readonly #faults: { stop(): boolean };
+  #closed: Promise<void> | null = null;
   /** The TUN's name; null with a user port. */
   readonly deviceName: string | null;
+  /** Of our VTEP. */
   readonly mac: MacAddress;
   /** Largest inner packet, bytes. */
   readonly mtuBytes: number;
+  /** The other nodes. */
+  readonly peers: Peers;
   readonly pool: BufferPool;
   /** Inner packets in and out of the program; null with a TUN. */
   readonly overlay: UserPort | null;
   /** Payloads of datagrams in and out of the program; null with sockets. */
   readonly underlay: UserPort | null;
 
-  private constructor(engine: Engine, options: DataplaneOptions, mac: MacAddress, mtuBytes: number) {
-    const { native } = engine;
+  private constructor(engine: Engine, options: CheckedOptions) {
+    super();
+    const { native, events } = engine;
+    const { encap, mac, mtuBytes, port, tun, locals } = options;
     this.#engine = engine;
     this.mac = mac;
     this.mtuBytes = mtuBytes;
-    this.deviceName = options.overlay.kind === 'tun' ? native.deviceName : null;
-    this.pool = new BufferPool(native);
-    this.overlay = options.overlay.kind === 'user' ? new UserPort(native, this.pool, 'overlay') : null;
-    this.underlay = options.underlay.kind === 'user' ? new UserPort(native, this.pool, 'underlay') : null;
+    this.deviceName = tun && native.deviceName;
+    this.#slots = new Slots(native, events, options.trackBuffers);
+    this.peers = makePeers(engine, { port, needsMac: encap === 'vxlan' });
+    this.pool = makePool(this.#slots, () => engine.isClosed);
+    this.overlay = tun ? null : this.#makePort('overlay');
+    this.underlay = locals ? null : this.#makePort('underlay');
+    const device = tun && { index: native.deviceIndex, name: native.deviceName };
+    this.#faults = watchFaults({ device, locals: locals ?? [] }, (fault) => this.#tell('fault', fault));
+    openPlanes.add(this);
   }
 
-  /** Throws ERR_TWILL_ADDRESS, _ARGUMENT, _SOCKET, _DEVICE, _NETLINK, _PRIVILEGE or _POOL; nothing is left behind then. */
+  /**
+   * Opens sockets and device and starts the workers: all that needs a privilege happens here. Rejects with ArgumentError;
+   * with ERR_TWILL_SOCKET, _DEVICE, _NETLINK, _PRIVILEGE, _CONFIG (the tunnel would carry itself) or _POOL where the system
+   * refuses; with ERR_TWILL_NATIVE where the addon does not load. Nothing is left behind then.
+   */
   static async open(options: DataplaneOptions): Promise<Dataplane> {
-    const { encap, vni = 1, port = DEFAULT_PORT[encap], workers = 1 } = options;
-    if (encap !== 'vxlan' && encap !== 'udp') throw wrong('encap', encap, '"vxlan" or "udp"');
-    requireInteger('vni', vni, 0, 0xffffff);
-    requireInteger('port', port, 1, 65_535);
-    requireInteger('workers', workers, 0, 64);
-    const locals = options.underlay.kind === 'udp' ? options.underlay.addresses.map(toAddress) : [];
-    if (options.underlay.kind === 'udp' && locals.length === 0)
-      throw wrong('underlay.addresses', '[]', 'at least one address');
-    const fallback = Math.min(
-      ...(locals.length > 0 ? locals : [IpAddress.of(4, 0n)]).map(
-        ({ family }) => DEFAULT_MTU_BYTES[encap][family],
-      ),
-    );
-    const mtuBytes = options.mtuBytes ?? fallback;
-    requireInteger('mtuBytes', mtuBytes, 68, 65_535);
-    const mac =
-      typeof options.mac === 'string'
-        ? MacAddress.parse(options.mac)
-        : (options.mac ?? MacAddress.local(randomBytes(6)));
-    const macV6 = typeof options.macV6 === 'string' ? MacAddress.parse(options.macV6) : options.macV6;
-    const subnets = options.subnets.map(toPrefix);
-    const networks = (options.networks ?? []).map(toPrefix);
-    const wantedName = options.overlay.kind === 'tun' ? (options.overlay.name ?? 'twill%d') : '';
-    if (options.overlay.kind === 'tun') {
-      refuseNestedUnderlay(locals, networks);
-      for (const network of networks) refuseRivalRoute(network, [wantedName]);
-    }
-    const engine = Engine.open({
-      ...{ encap, port, vni, mac, workers, ownSubnets: subnets, innerMtuBytes: mtuBytes },
-      ...(macV6 && { macV6 }),
-      ownAddresses: [
-        ...locals.filter(({ isUnspecified }) => !isUnspecified),
-        ...(options.ownAddresses ?? []).map(toAddress),
-      ],
-      sourceCheck: options.sourceCheck ?? true,
-      overlay:
-        options.overlay.kind === 'tun'
-          ? { kind: 'tun', name: wantedName, persist: options.overlay.persist ?? false }
-          : { kind: 'user' },
-      underlays:
-        options.underlay.kind === 'user'
-          ? [{ kind: 'user' }]
-          : locals.map((address) => udpUnderlay(encap, address, port)),
-      ...(options.offload && { offload: options.offload }),
-      ...(options.workerCpus && { workerCpus: options.workerCpus }),
-      ...(options.poolSlots !== undefined && { poolSlots: options.poolSlots }),
-    });
+    const checked = checkOptions(options);
+    const engine = openEngine(checked);
     try {
-      const { deviceIndex, deviceName } = engine.native;
-      if (options.overlay.kind === 'tun')
-        configureDevice(deviceIndex, deviceName, {
-          ...{ mtuBytes, subnets, networks },
-          acceptLocal: options.sourceCheck ?? true,
-        });
+      return new Dataplane(engine, checked);
     } catch (error) {
       engine.close();
       throw error;
     }
-    return new Dataplane(engine, options, mac, mtuBytes);
   }
 
-  get peers(): readonly Peer[] {
-    return this.#engine.peers;
+  static {
+    process.once('exit', () => {
+      for (const plane of openPlanes) plane.#shut();
+    });
   }
 
-  /**
-   * Makes the peer table equal to `peers` in one step: a packet sees it before or after, never half. Returns the table's
-   * generation. For VXLAN each needs a `mac`.
-   */
-  setPeers(peers: readonly Peer[]): number {
-    return this.#engine.setPeers(peers);
+  /** Whether `close` was called, or has begun to be. */
+  get isClosed(): boolean {
+    return this.#engine.isClosed;
   }
 
-  /** `received = delivered + sum of drops` holds for each direction in every value returned. */
+  /** `received = delivered + sum of drops` holds for each direction in every value returned. Answers also when closed. */
   stats(): PlaneStats {
     return this.#engine.stats();
   }
 
-  /** What each peer of the table sent and got since it is there. */
-  peerStats(): PeerStats {
-    return this.#engine.peerStats();
-  }
-
-  /** What would happen to a packet to this address. */
+  /** What would happen to a packet of ours to this address. Answers also when closed. Throws ArgumentError. */
   trace(destination: IpAddress | string): PlaneTrace {
-    return this.#engine.trace(toAddress(destination));
+    return this.#engine.trace(addressAt('Dataplane.trace: destination', destination));
   }
 
-  /** Copies what passes from now on, until it is closed. One at a time: ERR_TWILL_ARGUMENT where one is open. */
+  /**
+   * Copies what passes from now on, until it is closed. One at a time. Throws ArgumentError, ERR_TWILL_BUSY where one is
+   * open, ERR_TWILL_CLOSED after `close`.
+   */
   openTap(options: TapOptions = {}): PlaneTap {
-    return new EngineTap(this.#engine, options);
+    const checked = checkTapOptions('Dataplane.openTap: options', options);
+    this.#requireOpen();
+    return new EngineTap(this.#engine, checked);
   }
 
-  /** With `workers: 0`: carries what is there, once in each direction; how many packets came in. */
+  /**
+   * With `workers: 0`: carries what is there, at most 128 packets in each direction; how many came in. With workers it does
+   * nothing and returns 0. Throws ERR_TWILL_CLOSED after `close`.
+   */
   step(): number {
+    this.#requireOpen();
     return this.#engine.native.step();
   }
 
-  /** Stops the workers, closes sockets and device. A second call does nothing. */
-  async close(): Promise<void> {
-    this.#engine.close();
+  /**
+   * Ends the workers after the batch in hand, closes sockets and device, ends loops over ports, and rejects what waits.
+   * Packets in queues are gone; those that the program holds stay readable and may be released. A second call does
+   * nothing. Never rejects.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+
+  async #close(): Promise<void> {
+    // The descriptor of a watch goes with the next turn of the event loop.
+    if (this.#shut()) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  #shut(): boolean {
+    if (this.#engine.isClosed) return false;
+    openPlanes.delete(this);
+    const hadWatch = this.#faults.stop();
+    this.#engine.close();
+    for (const end of this.#endPorts) end();
+    this.#slots.waiters.end();
+    this.#tell('close');
+    return hadWatch;
+  }
+
+  /** A listener that throws is an uncaught exception, and nobody else's. */
+  #tell<K extends keyof DataplaneEvents>(event: K, ...values: DataplaneEvents[K]): void {
+    try {
+      (this as EventEmitter).emit(event, ...values);
+    } catch (error) {
+      process.nextTick(() => {
+        throw error;
+      });
+    }
+  }
+
+  #makePort(side: 'overlay' | 'underlay'): UserPort {
+    const engine = this.#engine;
+    const { port, end } = makePort({
+      ...{ side, slots: this.#slots, events: engine.events },
+      peerOf: (number) => engine.subnetOf(number),
+    });
+    this.#endPorts.push(end);
+    return port;
+  }
+
+  #requireOpen(): void {
+    if (this.#engine.isClosed) throw new TwillError('ERR_TWILL_CLOSED', 'this dataplane is closed');
+  }
 }
 
-function toPrefix(value: Prefix | string): Prefix {
-  return typeof value === 'string' ? Prefix.parse(value) : value;
-}
+/** Of this thread. Closed when it ends. */
+const openPlanes = new Set<Dataplane>();
 
-function toAddress(value: IpAddress | string): IpAddress {
-  return typeof value === 'string' ? IpAddress.parse(value) : value;
-}
-
-function requireInteger(name: string, value: number, lowest: number, highest: number): void {
-  if (Number.isInteger(value) && value >= lowest && value <= highest) return;
-  throw wrong(name, value, `an integer from ${lowest} to ${highest}`);
-}
-
-function wrong(name: string, value: unknown, fix: string): TwillError {
-  return new TwillError('ERR_TWILL_ARGUMENT', `Dataplane.open: ${name} is ${value}: it must be ${fix}`);
+/** An engine with its device in place; nothing is left behind where that fails. */
+function openEngine(options: CheckedOptions): Engine {
+  const { encap, port, vni, mac, macV6, workers, workerCpus, offload, poolSlots } = options;
+  const { tun, locals, subnets, networks, mtuBytes } = options;
+  if (tun) {
+    refuseNestedUnderlay(locals ?? [], networks);
+    for (const network of networks) refuseRivalRoute(network, [tun.name]);
+  }
+  const engine = Engine.open({
+    ...{ encap, port, vni, mac, workers, ownSubnets: subnets, innerMtuBytes: mtuBytes },
+    ...(macV6 && { macV6 }),
+    ownAddresses: options.ownAddresses,
+    sourceCheck: options.sourceCheck,
+    overlay: tun ? { kind: 'tun', ...tun } : { kind: 'user' },
+    underlays: locals?.map((address) => udpUnderlay(encap, address, port)) ?? [{ kind: 'user' }],
+    ...(offload && { offload }),
+    ...(workerCpus && { workerCpus }),
+    ...(poolSlots !== undefined && { poolSlots }),
+  });
+  if (!tun) return engine;
+  try {
+    const { deviceIndex, deviceName } = engine.native;
+    const acceptLocal = options.sourceCheck;
+    configureDevice(deviceIndex, deviceName, { mtuBytes, subnets, networks, acceptLocal });
+    return engine;
+  } catch (error) {
+    engine.close();
+    throw error;
+  }
 }

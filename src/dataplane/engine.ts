@@ -5,11 +5,12 @@ import { loadNative, type NativeEngine, type NativeOverlay, type NativeUnderlay 
 import { guard } from '../native/errors.js';
 import { IpAddress } from '../net/ip.js';
 import type { MacAddress } from '../net/mac.js';
-import type { Prefix } from '../net/prefix.js';
-import { packPeerChange, peersBySubnet } from './peer-ops.js';
+import { Prefix } from '../net/prefix.js';
+import { type PeerChange, packPeerChange, peerChange, peersBySubnet, samePeer } from './peer-ops.js';
 import { PeerStats } from './peer-stats.js';
 import type { PlaneStats, PlaneTrace } from './plane.js';
 import { hostPrefix, packPrefixes } from './prefixes.js';
+import { UserEvents } from './user-events.js';
 
 export interface EngineOptions {
   readonly encap: 'udp' | 'vxlan';
@@ -46,38 +47,53 @@ const SOURCE_PORTS = 16;
 
 export class Engine {
   readonly native: NativeEngine;
+  /** What it tells of user ports and pool. It holds this object until it is closed, so a running engine is never collected. */
+  readonly events: UserEvents;
   readonly #innerMtuBytes: number;
-  #peers: ReadonlyMap<string, Peer> = new Map();
+  readonly #peers = new Map<string, Peer>();
   #packedSubnets: Uint8Array | null = null;
   #generation = 0;
   #isClosed = false;
+  /** By the number that packets carry; emptied when peers go. */
+  #subnetByNumber: (Prefix | null)[] = [];
 
-  private constructor(native: NativeEngine, innerMtuBytes: number) {
+  private constructor(native: NativeEngine, events: UserEvents, innerMtuBytes: number) {
     this.native = native;
+    this.events = events;
     this.#innerMtuBytes = innerMtuBytes;
   }
 
   /** Throws ERR_TWILL_SOCKET, _DEVICE, _PRIVILEGE, _POOL or _ARGUMENT; nothing is left behind then. */
   static open(options: EngineOptions): Engine {
+    const events = new UserEvents();
+    let engine: Engine | null = null;
     const native = guard(() =>
-      loadNative().openEngine({
-        ...options,
-        mac: options.mac.bytes(),
-        macV6: options.macV6?.bytes() ?? null,
-        ownSubnets: packPrefixes(options.ownSubnets),
-        ownAddresses: packPrefixes(options.ownAddresses.map(hostPrefix)),
-        icmpSources: packPrefixes(options.ownSubnets.map(({ address }) => hostPrefix(address))),
-        innerMtu: options.innerMtuBytes,
-        offload: options.offload ?? OFFLOADS,
-        workerCpus: options.workerCpus ?? [],
-        poolSlots: options.poolSlots ?? Math.max(SLOTS_PER_WORKER * options.workers, LEAST_SLOTS),
-      }),
+      loadNative().openEngine(
+        {
+          ...options,
+          mac: options.mac.bytes(),
+          macV6: options.macV6?.bytes() ?? null,
+          ownSubnets: packPrefixes(options.ownSubnets),
+          ownAddresses: packPrefixes(options.ownAddresses.map(hostPrefix)),
+          icmpSources: packPrefixes(options.ownSubnets.map(({ address }) => hostPrefix(address))),
+          innerMtu: options.innerMtuBytes,
+          offload: options.offload ?? OFFLOADS,
+          workerCpus: options.workerCpus ?? [],
+          poolSlots: options.poolSlots ?? Math.max(SLOTS_PER_WORKER * options.workers, LEAST_SLOTS),
+        },
+        (bits) => engine?.events.dispatch(bits),
+      ),
     );
-    return new Engine(native, options.innerMtuBytes);
+    engine = new Engine(native, events, options.innerMtuBytes);
+    events.attach(native);
+    return engine;
   }
 
-  get peers(): readonly Peer[] {
-    return [...this.#peers.values()];
+  get peers(): ReadonlyMap<string, Peer> {
+    return this.#peers;
+  }
+  get generation(): number {
+    return this.#generation;
   }
   get isClosed(): boolean {
     return this.#isClosed;
@@ -86,11 +102,37 @@ export class Engine {
   /** Makes the peer table equal to `wanted` in one step; the generation. What did not change costs nothing. */
   setPeers(wanted: readonly Peer[]): number {
     const after = peersBySubnet(wanted);
-    const ops = packPeerChange(this.#peers, after);
-    if (ops.length > 0) this.#generation = guard(() => this.native.publish(ops));
-    this.#peers = after;
+    this.#publish(peerChange(this.#peers, after));
+    // The caller's order, and its objects.
+    this.#peers.clear();
+    for (const [key, peer] of after) this.#peers.set(key, peer);
     this.#packedSubnets = null;
     return this.#generation;
+  }
+
+  /** Both in one step, costing what changes and not what is there; the generation. A subnet in both is set. */
+  changePeers({ set, gone }: PeerChange): number {
+    const after = peersBySubnet(set);
+    const known = new Map(gone.map((subnet) => [subnet.toString(), subnet]));
+    const change = {
+      set: [...after].flatMap(([key, peer]) => (samePeer(this.#peers.get(key), peer) ? [] : [peer])),
+      gone: [...known].flatMap(([key, subnet]) => (this.#peers.has(key) && !after.has(key) ? [subnet] : [])),
+    };
+    this.#publish(change);
+    for (const subnet of change.gone) this.#peers.delete(subnet.toString());
+    for (const peer of change.set) this.#peers.set(peer.subnet.toString(), peer);
+    return this.#generation;
+  }
+
+  /** Whose packets carry this number; null: that peer has gone. */
+  subnetOf(number: number): Prefix | null {
+    const known = this.#subnetByNumber[number];
+    if (known !== undefined) return known;
+    const found = this.native.peerSubnet(number);
+    const subnet = found && Prefix.of(IpAddress.fromBytes(found.address), found.length);
+    const present = (subnet && this.#peers.get(subnet.toString())?.subnet) ?? null;
+    this.#subnetByNumber[number] = present;
+    return present;
   }
 
   stats(): PlaneStats {
@@ -98,7 +140,7 @@ export class Engine {
   }
 
   peerStats(): PeerStats {
-    const { peers } = this;
+    const peers = [...this.#peers.values()];
     this.#packedSubnets ??= packPrefixes(peers.map(({ subnet }) => subnet));
     const stats = new PeerStats(peers);
     const subnets = this.#packedSubnets;
@@ -122,7 +164,15 @@ export class Engine {
 
   close(): void {
     this.#isClosed = true;
+    this.events.close();
     this.native.close();
+  }
+
+  #publish(change: PeerChange): void {
+    if (change.set.length + change.gone.length === 0) return;
+    this.#generation = guard(() => this.native.publish(packPeerChange(change)));
+    this.#subnetByNumber = [];
+    this.#packedSubnets = null;
   }
 }
 

@@ -12,13 +12,21 @@ export const PEER_OP_BYTES = 48;
 const SET = 1;
 const DELETE = 2;
 
-/** The operations that lead from one table to the other; unchanged rows cost nothing. */
-export function packPeerChange(
-  before: ReadonlyMap<string, Peer>,
-  after: ReadonlyMap<string, Peer>,
-): Uint8Array {
-  const set = [...after].flatMap(([key, peer]) => (samePeer(before.get(key), peer) ? [] : [peer]));
-  const gone = [...before].flatMap(([key, peer]) => (after.has(key) ? [] : [peer]));
+/** Rows to insert or replace, and those to delete first: a subnet that was cut anew must not lose its new rows. */
+export interface PeerChange {
+  readonly set: readonly Peer[];
+  readonly gone: readonly Prefix[];
+}
+
+/** What leads from one table to the other; unchanged rows cost nothing. */
+export function peerChange(before: ReadonlyMap<string, Peer>, after: ReadonlyMap<string, Peer>): PeerChange {
+  return {
+    set: [...after].flatMap(([key, peer]) => (samePeer(before.get(key), peer) ? [] : [peer])),
+    gone: [...before].flatMap(([key, peer]) => (after.has(key) ? [] : [peer.subnet])),
+  };
+}
+
+export function packPeerChange({ set, gone }: PeerChange): Uint8Array {
   const ops = new Uint8Array((set.length + gone.length) * PEER_OP_BYTES);
   const view = new DataView(ops.buffer);
   let at = 0;
@@ -28,8 +36,7 @@ export function packPeerChange(
     ops[at + 2] = length;
     ops.set(address.bytes(), at + 16);
   };
-  // Deletions first: a subnet that was cut anew must not lose its new rows.
-  for (const { subnet } of gone) {
+  for (const subnet of gone) {
     begin(DELETE, subnet);
     at += PEER_OP_BYTES;
   }
@@ -49,7 +56,7 @@ export function peersBySubnet(peers: readonly Peer[]): Map<string, Peer> {
   return new Map(peers.map((peer) => [peer.subnet.toString(), peer]));
 }
 
-function samePeer(a: Peer | undefined, b: Peer): boolean {
+export function samePeer(a: Peer | undefined, b: Peer): boolean {
   if (!a || a.endpoint.port !== b.endpoint.port || !a.endpoint.address.equals(b.endpoint.address))
     return false;
   return a.mac === b.mac || (a.mac !== undefined && b.mac?.equals(a.mac) === true);

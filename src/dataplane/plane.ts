@@ -77,7 +77,7 @@ export interface Plane {
    */
   peerStats(): PeerStats;
   trace(destination: IpAddress): PlaneTrace;
-  /** Copies what passes from now on. One at a time: ERR_TWILL_ARGUMENT where one is open. */
+  /** Copies what passes from now on. One at a time: ERR_TWILL_BUSY where one is open. */
   openTap(options: TapOptions): PlaneTap;
   /**
    * Compares the device with what it should be and puts right what others have changed. A device that was set down stays

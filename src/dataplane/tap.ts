@@ -48,7 +48,7 @@ export class EngineTap implements PlaneTap {
   #past: TapCounts = { kept: 0, lost: 0 };
   #isClosed = false;
 
-  /** Throws ERR_TWILL_ARGUMENT, also where the engine has a tap already. */
+  /** Throws ERR_TWILL_ARGUMENT; ERR_TWILL_BUSY where the engine has a tap already, ERR_TWILL_CLOSED where it is closed. */
   constructor(engine: Engine, options: TapOptions, onClose: () => void = () => {}) {
     this.#options = {
       peers: packPrefixes((options.peers ?? []).map(hostPrefix)),

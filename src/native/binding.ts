@@ -61,6 +61,15 @@ export interface NativeEngineOptions {
   offload: readonly string[];
 }
 
+/** UserEvent of native/engine/engine.h. */
+export const USER_EVENT = {
+  overlayReadable: 1,
+  underlayReadable: 2,
+  poolFree: 4,
+  overlayRoom: 8,
+  underlayRoom: 16,
+} as const;
+
 export interface NativeTapOptions {
   /** Outer addresses of peers, packed as ownSubnets; empty: all. */
   peers: Uint8Array;
@@ -127,17 +136,38 @@ export interface NativeEngine {
    */
   peerCounts(subnets: Uint8Array, counts: Float64Array): void;
   trace(address: Uint8Array): NativeTrace;
-  /** The pool's memory, for user ports: slots of equal size, a packet anywhere in its slot behind some headroom. */
-  readonly buffers: { slab: ArrayBuffer; slotBytes: number; headroomBytes: number };
-  /** Fresh slots for the program; how many there were. */
-  take(slots: Uint32Array): number;
-  give(slots: Uint32Array): void;
-  /** Packets as records of 32 bytes (native/binding/user_ports.h), at most 64 a call; how many. */
-  pull(side: 'overlay' | 'underlay', records: Uint8Array): number;
-  /** How many the engine took, in order; the rest stay the program's. */
-  push(side: 'overlay' | 'underlay', records: Uint8Array): number;
-  /** Called on the event loop when packets wait to be pulled; null: never. Keeps the process alive while set. */
-  listen(side: 'overlay' | 'underlay', listener: (() => void) | null): void;
+  /**
+   * The pool's memory, for user ports: slots of equal size, a packet anywhere in its slot behind some headroom; a record
+   * for each slot, and the list of slots that calls are about (native/binding/user_ports.h). `headerBytes`: what has to be
+   * free in front of a packet that goes into the overlay. To be called once.
+   */
+  buffers(): {
+    slab: ArrayBuffer;
+    records: ArrayBuffer;
+    list: ArrayBuffer;
+    slotBytes: number;
+    headroomBytes: number;
+    headerBytes: number;
+  };
+  /** Free slots of the pool. */
+  free(): number;
+  /** Puts at most `count` fresh slots for the program into the list; how many there were. */
+  take(count: number): number;
+  /** The first `count` of the list, back to the pool: all or, where one is not the program's, none. */
+  give(count: number): void;
+  /** `side`: 0 overlay, 1 underlay. Puts at most `count` packets that have come into the list, with records; how many. */
+  pull(side: number, count: number): number;
+  /** How many of the first `count` of the list the engine took, in order; the rest stay the program's. All are checked first. */
+  push(side: number, count: number): number;
+  /** A copy of these bytes; false where there is no slot or no room. */
+  write(side: number, bytes: Uint8Array): boolean;
+  /** From here on the listener is told of these (USER_EVENT), also of packets that wait already. Not 0: the process stays alive. */
+  listen(events: number): void;
+  /** Whether so many slots, or places in the queue to the engine, are free now. If not, the listener is told once when they are. */
+  awaitFree(count: number): boolean;
+  awaitRoom(side: number, count: number): boolean;
+  /** Whose row of the peer table has, or had last, this number. */
+  peerSubnet(number: number): { address: Uint8Array; length: number } | null;
   /** Copies what passes from now on, see native/tap/. One at a time. */
   openTap(options: NativeTapOptions): void;
   /** Whole records (native/tap/record.h); how many bytes they take. */
@@ -321,7 +351,8 @@ export interface NativeTraffic {
 export interface NativeAddon {
   /** Names of all drop reasons in the order of their numbers; the number behind the last stands for none. */
   readonly dropReasons: readonly string[];
-  openEngine(options: NativeEngineOptions): NativeEngine;
+  /** The engine lives, and holds `listener`, until it is closed or its environment ends. `listener` must not throw. */
+  openEngine(options: NativeEngineOptions, listener: (events: number) => void): NativeEngine;
   readonly netlink: NativeNetlink;
   readonly traffic: NativeTraffic;
   /** flock(2), exclusive, without waiting: whether it is ours now. The kernel releases it when the descriptor closes. */

@@ -92,7 +92,7 @@ TEST_CASE("engine: workers, program and control side at once: nothing is lost or
     CAPTURE(workers);
     EngineConfig config = ConfigOf(workers);
     std::atomic<size_t> calls{0};
-    config.on_underlay_readable = config.on_overlay_readable = [&calls] { calls++; };
+    config.on_user_event = [&calls](UserEvent) { calls++; };
     auto engine = NewEngine(std::move(config));
     REQUIRE(engine->Publish(SetPeer(1)).ok());
     const size_t count = test::Times(40'000);
@@ -149,7 +149,8 @@ TEST_CASE("engine: a worker that is stuck does not turn, and turns again when it
           doctest::test_suite("threads")) {
   EngineConfig config = ConfigOf(2);
   std::atomic<bool> is_stuck{false}, may_go{false};
-  config.on_underlay_readable = [&] {
+  config.on_user_event = [&](UserEvent event) {
+    if (event != UserEvent::kUnderlayReadable) return;
     is_stuck = true;
     while (!may_go) std::this_thread::yield();
   };

@@ -156,7 +156,7 @@ for (const encap of ['vxlan', 'udp'] as const) {
       fc.property(fc.array(step, { minLength: 1, maxLength: 5 }), (steps) => {
         for (const { peers, datagrams, packets } of steps) {
           const node = { ...specifiedNode(encap, true), peers };
-          engine.dataplane.setPeers(peers);
+          engine.dataplane.peers.replace(peers);
           assert.deepEqual(engine.fromUnderlay(...datagrams), specified(node, { datagrams }));
           const sendable = packets.filter((packet) => !('answer' in encapPacket(node, packet)));
           assert.deepEqual(engine.fromOverlay(...sendable), specified(node, { packets: sendable }));

@@ -52,31 +52,34 @@ const subnets = options.subnets.map((text) => Prefix.parse(text));
 const bases = subnets.map(({ address }) => hostPrefix(address));
 const local = IpAddress.parse(options.local);
 const engine = guard(() =>
-  loadNative().openEngine({
-    encap: options.encap,
-    port: options.port,
-    vni: 1,
-    mac: MacAddress.parse(options.mac).bytes(),
-    ownSubnets: packPrefixes(subnets),
-    ownAddresses: packPrefixes([hostPrefix(local)]),
-    icmpSources: packPrefixes(bases),
-    innerMtu: options.mtuBytes,
-    sourceCheck: true,
-    overlay: { kind: 'tun', name: options.device, persist: false },
-    underlays: [
-      {
-        kind: 'udp',
-        bindAddress: local.bytes(),
-        sourceAddress: local.bytes(),
-        port: options.port,
-        sourcePorts: options.encap === 'vxlan' ? 16 : 0,
-      },
-    ],
-    workers: options.workers,
-    poolSlots: 1024,
-    offload: options.offload ?? OFFLOADS,
-    workerCpus: [],
-  }),
+  loadNative().openEngine(
+    {
+      encap: options.encap,
+      port: options.port,
+      vni: 1,
+      mac: MacAddress.parse(options.mac).bytes(),
+      ownSubnets: packPrefixes(subnets),
+      ownAddresses: packPrefixes([hostPrefix(local)]),
+      icmpSources: packPrefixes(bases),
+      innerMtu: options.mtuBytes,
+      sourceCheck: true,
+      overlay: { kind: 'tun', name: options.device, persist: false },
+      underlays: [
+        {
+          kind: 'udp',
+          bindAddress: local.bytes(),
+          sourceAddress: local.bytes(),
+          port: options.port,
+          sourcePorts: options.encap === 'vxlan' ? 16 : 0,
+        },
+      ],
+      workers: options.workers,
+      poolSlots: 1024,
+      offload: options.offload ?? OFFLOADS,
+      workerCpus: [],
+    },
+    () => {},
+  ),
 );
 const device = engine.deviceName;
 // Our ICMP errors come from the device's own address.

@@ -29,7 +29,7 @@ export class SteppedNode {
       workers: 0,
       poolSlots: 512,
     });
-    dataplane.setPeers(peers as readonly Peer[]);
+    dataplane.peers.replace(peers as readonly Peer[]);
     return new SteppedNode(dataplane);
   }
 

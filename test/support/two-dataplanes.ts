@@ -15,7 +15,7 @@ for (const vni of [1, 2]) {
     overlay: { kind: 'tun', name: `weft${vni}` },
     underlay: { kind: 'udp', addresses: [`192.0.2.${side}`] },
   });
-  plane.setPeers([
+  plane.peers.replace([
     {
       subnet: Prefix.parse(`10.${vni}.${other}.0/24`),
       endpoint: { address: IpAddress.parse(`192.0.2.${other}`), port: 8471 + vni },

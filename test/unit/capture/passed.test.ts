@@ -31,7 +31,7 @@ async function opened() {
     underlay: { kind: 'user' },
   });
   const endpoint = (address: string) => ({ address: IpAddress.parse(address), port: 8472 });
-  dataplane.setPeers([
+  dataplane.peers.replace([
     { subnet: Prefix.parse('10.5.2.0/24'), endpoint: endpoint('192.0.2.2'), mac: MacAddress.parse(peerMac) },
     {
       subnet: Prefix.parse('fd00:2::/64'),
@@ -45,7 +45,7 @@ async function opened() {
 test('records of the tap become frames with outer headers, and lines', async () => {
   await using dataplane = await opened();
   const tap = dataplane.openTap();
-  assert.throws(() => dataplane.openTap(), { code: 'ERR_TWILL_ARGUMENT' });
+  assert.throws(() => dataplane.openTap(), { code: 'ERR_TWILL_BUSY' });
   const out = ipPacket({ source: '10.5.1.9', destination: '10.5.2.9', tos: 2 });
   dataplane.overlay?.write(out);
   dataplane.overlay?.write(ipPacket({ source: '10.5.1.9', destination: '10.9.9.9' }));
