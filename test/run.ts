@@ -31,6 +31,7 @@ function installPackages(): void {
     tcpdump: ['/usr/bin/tcpdump', '/usr/sbin/tcpdump'],
     tshark: ['/usr/bin/tshark'],
     nftables: ['/usr/sbin/nft', '/sbin/nft'],
+    iptables: ['/usr/sbin/iptables', '/sbin/iptables'],
     // For the npm package cap.
     'libpcap-dev': ['/usr/include/pcap.h'],
     'iputils-ping': ['/usr/bin/ping', '/bin/ping'],

@@ -1,13 +1,11 @@
 #include "binding/netlink_binding.h"
 
-#include <uv.h>
-
-#include <memory>
-
 #include "binding/js_error.h"
 #include "binding/js_values.h"
+#include "binding/netlink_watch.h"
 #include "netlink/address.h"
 #include "netlink/link.h"
+#include "netlink/nftables.h"
 #include "netlink/route.h"
 #include "netlink/socket.h"
 
@@ -153,6 +151,8 @@ Napi::Value ChangeRoute(const CallbackInfo& info) {
   AddressOf(o.Get("gateway"), route.gateway);
   AddressOf(o.Get("source"), route.source);
   route.onlink = BooleanOf(o, "onlink");
+  route.priority = NumberOf(o, "priority");
+  if (BooleanOf(o, "blackhole")) route.type = RTN_BLACKHOLE;
   return DoneOrThrown(env, Change(route));
 }
 
@@ -165,57 +165,35 @@ Napi::Value RouteGet(const CallbackInfo& info) {
   return RouteToJs(info.Env(), *route);
 }
 
-// Listens on the event loop; the handle keeps no process alive. Its memory lives until libuv has let go.
-struct Watch {
-  Watch(NetlinkSocket s, Napi::Function f) : socket(std::move(s)), listener(Napi::Persistent(f)) {}
-  NetlinkSocket socket;
-  Napi::FunctionReference listener;
-  uv_poll_t poll{};
-  bool stopped = false;
-
-  void Stop() {
-    if (stopped) return;
-    stopped = true;
-    uv_poll_stop(&poll);
-    uv_close(reinterpret_cast<uv_handle_t*>(&poll),
-             [](uv_handle_t* handle) { delete static_cast<Watch*>(handle->data); });
-  }
-
-  void Read() {
-    Napi::Env env = listener.Env();
-    Napi::HandleScope scope(env);
-    bool lost = false;
-    std::vector<NetlinkAnswer> answers = socket.Drain(lost);
-    Napi::Array events = Napi::Array::New(env);
-    auto add = [&](const char* kind, bool removed, int index) {
-      Napi::Object event = Napi::Object::New(env);
-      event.Set("kind", kind);
-      event.Set("removed", Napi::Boolean::New(env, removed));
-      event.Set("index", index);
-      events.Set(events.Length(), event);
-    };
-    for (const NetlinkAnswer& answer : answers) {
-      switch (answer.type) {
-        case RTM_NEWLINK:
-        case RTM_DELLINK:
-          add("link", answer.type == RTM_DELLINK, answer.FixedPart<ifinfomsg>().ifi_index);
-          break;
-        case RTM_NEWADDR:
-        case RTM_DELADDR:
-          add("address", answer.type == RTM_DELADDR,
-              static_cast<int>(answer.FixedPart<ifaddrmsg>().ifa_index));
-          break;
-        case RTM_NEWROUTE:
-        case RTM_DELROUTE:
-          add("route", answer.type == RTM_DELROUTE,
-              static_cast<int>(AttributeU32(answer.AttributesAfter<rtmsg>(), RTA_OIF)));
-          break;
-      }
+Napi::Value LinkNews(Napi::Env env, const std::vector<NetlinkAnswer>& answers, bool lost) {
+  Napi::Array events = Napi::Array::New(env);
+  auto add = [&](const char* kind, bool removed, int index) {
+    Napi::Object event = Napi::Object::New(env);
+    event.Set("kind", kind);
+    event.Set("removed", Napi::Boolean::New(env, removed));
+    event.Set("index", index);
+    events.Set(events.Length(), event);
+  };
+  for (const NetlinkAnswer& answer : answers) {
+    switch (answer.type) {
+      case RTM_NEWLINK:
+      case RTM_DELLINK:
+        add("link", answer.type == RTM_DELLINK, answer.FixedPart<ifinfomsg>().ifi_index);
+        break;
+      case RTM_NEWADDR:
+      case RTM_DELADDR:
+        add("address", answer.type == RTM_DELADDR, static_cast<int>(answer.FixedPart<ifaddrmsg>().ifa_index));
+        break;
+      case RTM_NEWROUTE:
+      case RTM_DELROUTE:
+        add("route", answer.type == RTM_DELROUTE,
+            static_cast<int>(AttributeU32(answer.AttributesAfter<rtmsg>(), RTA_OIF)));
+        break;
     }
-    if (lost) add("lost", false, 0);
-    if (events.Length() > 0) listener.MakeCallback(env.Global(), {events});
   }
-};
+  if (lost) add("lost", false, 0);
+  return events.Length() > 0 ? Napi::Value(events) : env.Undefined();
+}
 
 Napi::Value StartWatch(const CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -223,26 +201,33 @@ Napi::Value StartWatch(const CallbackInfo& info) {
   auto socket = NetlinkSocket::Open(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
                                     RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE);
   if (!socket) return Thrown(env, socket.error());
-  uv_loop_t* loop = nullptr;
-  napi_get_uv_event_loop(env, &loop);
-  auto* watch = new Watch(std::move(*socket), info[0].As<Napi::Function>());
-  uv_poll_init(loop, &watch->poll, watch->socket.fd());
-  watch->poll.data = watch;
-  uv_poll_start(&watch->poll, UV_READABLE,
-                [](uv_poll_t* poll, int, int) { static_cast<Watch*>(poll->data)->Read(); });
-  uv_unref(reinterpret_cast<uv_handle_t*>(&watch->poll));
-  // The environment may end before anybody stops it.
-  auto hook = [](void* data) { static_cast<Watch*>(data)->Stop(); };
-  napi_add_env_cleanup_hook(env, hook, watch);
-  Napi::Object handle = Napi::Object::New(env);
-  auto live = std::make_shared<Watch*>(watch);
-  handle.Set("stop", Napi::Function::New(env, [live, hook](const CallbackInfo& call) {
-               if (*live == nullptr) return;
-               napi_remove_env_cleanup_hook(call.Env(), hook, *live);
-               (*live)->Stop();
-               *live = nullptr;
-             }));
-  return handle;
+  return WatchNetlink(env, std::move(*socket), info[0].As<Napi::Function>(), LinkNews);
+}
+
+std::vector<std::string> TextsOf(const Napi::Value& value) {
+  std::vector<std::string> texts;
+  if (!value.IsArray()) return texts;
+  Napi::Array array = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < array.Length(); i++) {
+    Napi::Value item = array.Get(i);
+    if (item.IsString()) texts.push_back(item.As<Napi::String>().Utf8Value());
+  }
+  return texts;
+}
+
+Napi::Value StartNftablesWatch(const CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (!info[0].IsArray() || !info[1].IsArray() || !info[2].IsFunction())
+    return Thrown(env, WrongArgument("watchNftables takes names of tables and of chains, and a listener"));
+  NftablesNames names{TextsOf(info[0]), TextsOf(info[1])};
+  auto socket = ListenToNftables();
+  if (!socket) return Thrown(env, socket.error());
+  auto news = [names = std::move(names)](Napi::Env e, const std::vector<NetlinkAnswer>& answers, bool lost) {
+    bool concerned = lost;
+    for (const NetlinkAnswer& answer : answers) concerned = concerned || Concerns(answer, names);
+    return concerned ? Napi::Value(Napi::Boolean::New(e, lost)) : e.Undefined();
+  };
+  return WatchNetlink(env, std::move(*socket), info[2].As<Napi::Function>(), std::move(news));
 }
 
 }  // namespace
@@ -260,6 +245,7 @@ Napi::Object NetlinkObject(Napi::Env env) {
   o.Set("routeDelete", Napi::Function::New<ChangeRoute<DeleteRoute>>(env));
   o.Set("routeGet", Napi::Function::New<RouteGet>(env));
   o.Set("watch", Napi::Function::New<StartWatch>(env));
+  o.Set("watchNftables", Napi::Function::New<StartNftablesWatch>(env));
   return o;
 }
 

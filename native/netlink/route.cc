@@ -28,6 +28,7 @@ Result<> Change(uint16_t message, uint16_t flags, const Route& route, const char
   if (route.index != 0) request.U32(RTA_OIF, static_cast<uint32_t>(route.index));
   if (route.gateway.family != 0) request.Address(RTA_GATEWAY, route.gateway);
   if (route.source.family != 0) request.Address(RTA_PREFSRC, route.source);
+  if (route.priority != 0) request.U32(RTA_PRIORITY, route.priority);
   auto done = NetlinkOnce(request, std::string("cannot ") + verb + " a route of /" +
                                        std::to_string(route.destination.length) + " on link " +
                                        std::to_string(route.index));

@@ -31,8 +31,8 @@ std::string ExtendedAck(const nlmsghdr& header, ByteSpan body) {
 
 }  // namespace
 
-Result<NetlinkSocket> NetlinkSocket::Open(uint32_t groups) {
-  int fd = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+Result<NetlinkSocket> NetlinkSocket::Open(uint32_t groups, int protocol) {
+  int fd = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
   if (fd < 0) return Error::System("ERR_TWILL_NETLINK", "socket", errno, "cannot open a netlink socket");
   NetlinkSocket netlink{Fd(fd)};
   int on = 1;

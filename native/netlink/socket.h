@@ -1,4 +1,4 @@
-// A conversation with the kernel's routing subsystem. Set-up and watching only; no
+// A conversation with a subsystem of the kernel, mostly routing. Set-up and watching only; no
 // packet ever waits for it. A socket belongs to the network namespace of the thread
 // that opens it.
 #pragma once
@@ -14,8 +14,8 @@ namespace twill {
 
 class NetlinkSocket {
  public:
-  // `groups`: RTMGRP_* bits to listen to; 0 for requests.
-  static Result<NetlinkSocket> Open(uint32_t groups);
+  // `groups`: bits of the protocol's groups to listen to (RTMGRP_*); 0 for requests.
+  static Result<NetlinkSocket> Open(uint32_t groups, int protocol = NETLINK_ROUTE);
 
   // Sends and awaits the acknowledgement. `what` says for the error what was wanted: "cannot set ...".
   Result<std::vector<NetlinkAnswer>> Request(NetlinkRequest& request, const std::string& what);

@@ -1,7 +1,7 @@
 /**
  * One node's life: a start (start.ts), then loops until the end: one keeps our lease, one follows the leases of the others,
- * one keeps the device as it should be, one tells of readiness. subnet.env is written when the first peers are in the
- * dataplane, so whoever waits for it finds an overlay that carries.
+ * one keeps the device as it should be, one the host's rules, one tells of readiness. subnet.env is written when the first
+ * peers are in the dataplane and the rules are set, so whoever waits for it finds an overlay that carries.
  */
 import { parseNetConf } from '../config/net-conf.js';
 import type { RunOptions } from '../config/run-options.js';
@@ -78,10 +78,10 @@ export class Agent {
     }
   }
 
-  /** subnet.env makes a CNI plugin start pods: not before they can reach the others. */
+  /** subnet.env makes a CNI plugin start pods: not before they can reach the others, and the world by our rules. */
   async #publish(signal: AbortSignal): Promise<void> {
-    const { peers, readiness, subnetFile, subnetEnv } = this.#running;
-    await Promise.race([peers.applied, aborted(signal)]);
+    const { peers, firewall, readiness, subnetFile, subnetEnv } = this.#running;
+    await Promise.race([Promise.all([peers.applied, firewall.attempted]), aborted(signal)]);
     await subnetFile.keep(subnetEnv, signal, () => {
       readiness.look();
       this.#published();

@@ -26,7 +26,7 @@ export class Answers {
   }
 
   status(): Json {
-    const { parts, holder, clock, startedAtMs, device, readiness, ...running } = this.#running;
+    const { parts, holder, clock, startedAtMs, device, firewall, readiness, ...running } = this.#running;
     return statusJson({
       ...running,
       readiness: readiness.conditions,
@@ -34,6 +34,7 @@ export class Answers {
       lease: holder.lease,
       leaseRenewsAtMs: holder.renewsAtMs,
       deviceTrouble: device.trouble,
+      firewall: firewall.status(),
       storeDescription: parts.store.description,
       upMs: clock.nowMs() - startedAtMs,
     });

@@ -6,7 +6,17 @@ import type { IpAddress, IpFamily } from '../net/ip.js';
 import type { DefaultRoute, HostNetwork } from './underlay.js';
 
 /** What the agent asks of netlink. */
-export type HostNetlink = Pick<Netlink, 'links' | 'addresses' | 'routes' | 'routeGet' | 'watch'>;
+export type HostNetlink = Pick<
+  Netlink,
+  | 'links'
+  | 'addresses'
+  | 'routes'
+  | 'routeGet'
+  | 'watch'
+  | 'watchNftables'
+  | 'blackholeAdd'
+  | 'blackholeDelete'
+>;
 
 const RT_TABLE_MAIN = 254;
 const RTN_UNICAST = 1;

@@ -9,6 +9,7 @@ import type { Logger } from '../observe/log.js';
 import type { AnyStore } from '../store/store.js';
 import type { Clock } from './clock.js';
 import type { DeviceKeeper } from './device-keeper.js';
+import type { FirewallKeeper } from './firewall-keeper.js';
 import type { HostNetlink } from './host.js';
 import type { OwnLease } from './own-lease.js';
 import type { PeerTable } from './peers.js';
@@ -47,6 +48,7 @@ export interface Running {
   readonly health: HealthServer | null;
   readonly peers: PeerTable;
   readonly device: DeviceKeeper;
+  readonly firewall: FirewallKeeper;
   readonly readiness: Readiness;
   readonly subnetFile: SubnetFile;
   readonly subnetEnv: SubnetEnv;

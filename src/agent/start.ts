@@ -16,6 +16,7 @@ import type { HealthServer } from '../observe/health-server.js';
 import { givesSubnets, type OwnNode, type StoreSnapshot } from '../store/store.js';
 import { acquireLease } from './acquire-lease.js';
 import { type Answers, controlHandlers } from './answers.js';
+import { BlackholeKeeper } from './blackhole-keeper.js';
 import { type Clock, systemClock } from './clock.js';
 import {
   type Cluster,
@@ -26,6 +27,7 @@ import {
   underlayFamilies,
 } from './cluster.js';
 import { DeviceKeeper } from './device-keeper.js';
+import { FirewallKeeper, firewallOf } from './firewall-keeper.js';
 import { openHealth } from './health.js';
 import { type HostNetlink, readHostNetwork } from './host.js';
 import type { Leftover, WantedDevice } from './leftovers.js';
@@ -34,6 +36,7 @@ import type { OwnLease } from './own-lease.js';
 import { PeerTable } from './peers.js';
 import { Readiness } from './readiness.js';
 import type { AgentParts, Running } from './running.js';
+import type { SubnetEnvRead } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
 import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
 import { chooseUnderlay, type Underlay } from './underlay.js';
@@ -157,6 +160,8 @@ async function findPlace(start: Start, cluster: Cluster): Promise<Place> {
 interface TakenLease {
   readonly holder: OwnLease;
   readonly subnetFile: SubnetFile;
+  /** What subnet.env said of an earlier run. */
+  readonly earlier: SubnetEnvRead | null;
 }
 
 async function takeLease(start: Start, cluster: Cluster, place: Place): Promise<TakenLease> {
@@ -164,18 +169,19 @@ async function takeLease(start: Start, cluster: Cluster, place: Place): Promise<
   const { store, logger } = parts;
   const { netConf, backend } = cluster;
   const subnetFile = new SubnetFile(options.subnetFile, { logger, clock, random });
+  const earlier = await subnetFile.previous();
   const holder = await acquireLease(
     {
       ...{ store, netConf, logger, clock, random, ttlMs: options.leaseTtlSeconds * 1000 },
       attributes: backend.attributes(place.node),
       ...{ ownNode: place.ownNode, listing: place.listing },
-      previous: await subnetFile.previousSubnets(),
+      previous: earlier?.subnets ?? null,
       renewMarginMs: options.subnetLeaseRenewMarginMinutes * 60_000,
     },
     signal,
   ).catch((error) => unregistered(error, logger));
   readiness.set('lease', () => leaseFault(holder, clock));
-  return { holder, subnetFile };
+  return { holder, subnetFile, earlier };
 }
 
 function openDataplane(start: Start, cluster: Cluster, place: Place, { lease }: OwnLease): Plane {
@@ -207,7 +213,7 @@ function wire(
   start: Start,
   cluster: Cluster,
   place: Place,
-  { holder, subnetFile }: TakenLease,
+  { holder, subnetFile, earlier }: TakenLease,
   plane: Plane,
 ) {
   const { options, parts, clock, netlink, readiness } = start;
@@ -229,12 +235,23 @@ function wire(
   readiness.set('subnet-file', () => subnetFile.missing);
   const { mtuBytes } = plane;
   const subnetEnv = { networks: networks(netConf), subnets, mtuBytes, ipMasq: options.ipMasq };
+  const firewall = new FirewallKeeper({
+    ...firewallOf(options, netConf, subnetEnv, earlier),
+    ...{ netlink, logger, clock },
+  });
+  readiness.set('firewall', () => firewall.missing);
+  const blackhole = new BlackholeKeeper({
+    ...{ netlink, logger, clock, subnets, earlier: earlier?.subnets ?? {} },
+    ...{ isWanted: options.blackholeRoute, resyncMs: options.resyncSeconds * 1000 },
+  });
   return {
-    ...{ device, peers, subnetEnv },
+    ...{ device, peers, firewall, subnetEnv },
     loops: [
       (signal: AbortSignal) => holder.keep(signal),
       (signal: AbortSignal) => peers.follow(signal),
       (signal: AbortSignal) => device.keep(signal),
+      (signal: AbortSignal) => firewall.keep(signal),
+      (signal: AbortSignal) => blackhole.keep(signal),
     ],
   };
 }

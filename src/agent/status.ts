@@ -18,6 +18,8 @@ export interface StatusParts {
   readonly backend: Backend;
   /** Why the device carries nothing, if so. */
   readonly deviceTrouble: string | null;
+  /** The host's rules; null: none of our business. */
+  readonly firewall: Json;
   readonly storeDescription: string;
   readonly peers: PeerTable;
   /** What each condition lacks; null: it holds. */
@@ -53,6 +55,7 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
       trouble: peers.trouble,
       lastSnapshotAt: timeText(peers.lastSnapshotAtMs ?? undefined),
     },
+    firewall: parts.firewall,
     ready: Object.values(parts.readiness).every((missing) => missing === null),
     readiness: { ...parts.readiness },
     generation: stats.generation,

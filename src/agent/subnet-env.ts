@@ -22,6 +22,8 @@ export interface SubnetEnv {
 export interface SubnetEnvRead {
   readonly networks: LeaseSubnets;
   readonly subnets: LeaseSubnets;
+  /** It told the CNI plugin that the host masquerades. */
+  readonly ipMasq: boolean;
   /** Lines that were not understood, by name: `line 3: FLANNEL_SUBNET: ...`. */
   readonly skipped: readonly string[];
 }
@@ -45,6 +47,7 @@ export function formatSubnetEnv(env: SubnetEnv): string {
 export function parseSubnetEnv(text: string): SubnetEnvRead {
   const skipped: string[] = [];
   const found: { [name: string]: Prefix | undefined } = Object.create(null);
+  let ipMasq = false;
   const wanted: { readonly [name: string]: IpFamily | undefined } = {
     FLANNEL_NETWORK: 4,
     FLANNEL_SUBNET: 4,
@@ -61,6 +64,7 @@ export function parseSubnetEnv(text: string): SubnetEnvRead {
       continue;
     }
     const name = line.slice(0, equals).trim();
+    if (name === 'FLANNEL_IPMASQ') ipMasq = unquoted(line.slice(equals + 1).trim()) === 'true';
     const family = Object.hasOwn(wanted, name) ? wanted[name] : undefined;
     if (family === undefined) continue;
     const items = unquoted(line.slice(equals + 1).trim()).split(',');
@@ -75,6 +79,7 @@ export function parseSubnetEnv(text: string): SubnetEnvRead {
   return {
     networks: bothFamilies(found['FLANNEL_NETWORK'], found['FLANNEL_IPV6_NETWORK']),
     subnets: bothFamilies(found['FLANNEL_SUBNET'], found['FLANNEL_IPV6_SUBNET']),
+    ipMasq,
     skipped,
   };
 }

@@ -1,5 +1,4 @@
 /** subnet.env over the life of an agent: read at the start, written once all of it is true, and kept. */
-import type { LeaseSubnets } from '../lease/lease.js';
 import type { Logger } from '../observe/log.js';
 import { type Clock, retryDelayMs } from './clock.js';
 import {
@@ -7,6 +6,7 @@ import {
   readSubnetEnv,
   readSubnetText,
   type SubnetEnv,
+  type SubnetEnvRead,
   writeSubnetEnv,
 } from './subnet-env.js';
 
@@ -34,14 +34,14 @@ export class SubnetFile {
     return this.#missing;
   }
 
-  /** The subnets of an earlier run. A file that cannot be read is none. */
-  async previousSubnets(): Promise<LeaseSubnets | null> {
+  /** What an earlier run wrote. A file that cannot be read is none. */
+  async previous(): Promise<SubnetEnvRead | null> {
     const { logger } = this.#parts;
     try {
       const read = await readSubnetEnv(this.path);
       if (read && read.skipped.length > 0)
         logger.warn({ skipped: read.skipped }, `subnet file ${this.path} is partly unreadable`);
-      return read && (read.subnets.v4 || read.subnets.v6) ? read.subnets : null;
+      return read;
     } catch (error) {
       logger.warn({ err: error }, (error as Error).message);
       return null;

@@ -55,6 +55,7 @@ export function renderStatus(status: Json, nowMs: number): string[] {
       ['lease', `${text('node', 'subnet')}, ${end}`],
       ['device', `${text('node', 'device')}, MTU ${text('node', 'mtuBytes')}${device}`],
       ['backend', `${text('backend', 'type')}, port ${text('backend', 'port')}${vxlan}`],
+      ...firewallRows(status, nowMs),
       ['store', `${text('store', 'description')}: ${trouble}${snapshot}`],
       ['peers', `${text('peers')}, generation ${text('generation')}`],
       ['workers', `${text('workers')}, pool ${text('pool', 'free')} of ${text('pool', 'slots')} free`],
@@ -81,6 +82,26 @@ function readyText(status: Json): string {
   const missing = conditions.filter(([, lacks]) => lacks !== null);
   if (missing.length === 0) return 'yes';
   return `NO: ${missing.map(([name, lacks]) => printable(`${name}: ${lacks}`)).join('; ')}`;
+}
+
+/** Nothing where the host's rules are none of our business. */
+function firewallRows(status: Json, nowMs: number): [string, string][] {
+  const firewall = field(status, 'firewall') ?? null;
+  if (firewall === null) return [];
+  const is = (name: string) => field(firewall, name) === true;
+  const random = is('randomPorts') ? ' with random ports' : '';
+  const wanted = [
+    ...(is('masquerade') ? [`masquerade${random}`] : []),
+    ...(is('forward') ? ['forward'] : []),
+  ];
+  const rules = wanted.length > 0 ? `${wanted.join(', ')} in ${shown(field(firewall, 'holder'))}` : 'none';
+  const troubles = items(field(firewall, 'troubles')).map((trouble) => `: TROUBLE: ${shown(trouble)}`);
+  const last = items(field(firewall, 'mended')).at(-1);
+  const total = Number(field(firewall, 'mendedTotal') ?? 0);
+  const mended = last
+    ? `; mended ${total} times, last ${ago(String(field(last, 'at')), nowMs)} ago: ${shown(field(last, 'what'))}`
+    : '';
+  return [['rules', `${rules}${troubles.join('')}${mended}`]];
 }
 
 /** Those in use, and what became of the others that were asked for. */

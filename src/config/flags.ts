@@ -26,6 +26,10 @@ export function textFlag(name: string, byDefault: string, help: string): FlagSpe
   return { name, kind: 'string', default: byDefault, help };
 }
 
+export function switchFlag(name: string, byDefault: boolean, help: string): FlagSpec {
+  return { name, kind: 'boolean', default: byDefault, help };
+}
+
 export interface ParsedFlags {
   /** A value for each flag. */
   readonly values: { readonly [name: string]: FlagValue };

@@ -1,6 +1,7 @@
 /** The flags of `twill run`: flannel's names where they mean the same, and what they amount to. */
 import { TwillError } from '../errors.js';
 import { IpAddress, type IpFamily } from '../net/ip.js';
+import { type FirewallChoice, firewallChoice, firewallFlags } from './firewall-flags.js';
 import { type FlagSpec, type FlagValue, parseFlags, textFlag } from './flags.js';
 import { idleFlags, undoneJobs } from './flannel-flags.js';
 import { type OffloadName, parseOffload } from './offload.js';
@@ -23,6 +24,12 @@ export interface RunOptions {
   readonly leaseTtlSeconds: number;
   /** What subnet.env tells the CNI plugin. */
   readonly ipMasq: boolean;
+  /** Which rules of the host we keep; null: none, and we do not look. */
+  readonly firewall: FirewallChoice | null;
+  /** Between two looks at the host's rules. */
+  readonly resyncSeconds: number;
+  /** Drop what is for our subnet and for no pod in it. */
+  readonly blackholeRoute: boolean;
   readonly dataplane: 'userspace';
   readonly workers: number;
   /** Processors that the workers stay on, by turns; none: any. */
@@ -77,12 +84,7 @@ export const runFlags: readonly FlagSpec[] = [
     max: 315_360_000,
     help: 'seconds that a lease lasts unless renewed',
   },
-  {
-    name: 'ip-masq',
-    kind: 'boolean',
-    default: false,
-    help: 'tell the CNI plugin, by subnet.env, that it need not masquerade; this version sets no rule itself',
-  },
+  ...firewallFlags,
   textFlag('healthz-ip', '0.0.0.0', 'address on which /healthz and /readyz are answered'),
   {
     name: 'healthz-port',
@@ -157,7 +159,7 @@ export function runOptions(
   const specs = [...runFlags, ...idleFlags];
   const { values, given, positional } = parseFlags(specs, argv, env);
   if (positional.length > 0) throw usage(`unexpected argument: ${positional[0]}`);
-  const undone = undoneJobs(values, given, asFlannel);
+  const undone = undoneJobs(values, given);
   const string = (name: string) => String(values[name]);
   for (const name of ['subnet-file', 'control-socket']) {
     if (string(name) === '') throw usage(`--${name} is empty: write a path`);
@@ -180,6 +182,9 @@ export function runOptions(
     subnetLeaseRenewMarginMinutes: Number(values['subnet-lease-renew-margin']),
     leaseTtlSeconds: Number(values['lease-ttl']),
     ipMasq: values['ip-masq'] === true,
+    firewall: firewallChoice(values, given, asFlannel),
+    resyncSeconds: Number(values['iptables-resync']),
+    blackholeRoute: values['ip-blackhole-route'] === true,
     dataplane: 'userspace',
     workers: Number(values['workers']),
     workerCpus: cpuList(string('worker-cpus')),

@@ -256,12 +256,23 @@ export interface NativeNetlink {
     gateway: Uint8Array | null;
     source: Uint8Array | null;
     onlink: boolean;
+    blackhole?: boolean;
+    /** The metric; 0: the kernel's choice. */
+    priority?: number;
   }): void;
-  routeDelete(route: { destination: Uint8Array; prefixLength: number; index: number }): void;
+  routeDelete(route: {
+    destination: Uint8Array;
+    prefixLength: number;
+    index: number;
+    blackhole?: boolean;
+    priority?: number;
+  }): void;
   /** The kernel's answer to "how do you reach this address". */
   routeGet(destination: Uint8Array): NativeRoute;
   /** Calls back after changes (coalesced); `stop()` ends it. Keeps no process alive by itself. */
   watch(onEvents: (events: NativeNetlinkEvent[]) => void): { stop(): void };
+  /** The same for tables, chains and rules of nftables with these names. */
+  watchNftables(tables: readonly string[], chains: readonly string[], onChange: () => void): { stop(): void };
 }
 
 export interface PingReport {

@@ -148,6 +148,15 @@ export const netlink = {
     guard(() => native().routeDelete({ destination: address.bytes(), prefixLength: length, index }));
   },
 
+  /** Packets to it go nowhere, unless a route to the same destination has a lower metric. */
+  blackholeAdd(destination: Prefix, priority: number): void {
+    guard(() => native().routeReplace({ ...blackhole(destination, priority), ...noHop }));
+  },
+
+  blackholeDelete(destination: Prefix, priority: number): void {
+    guard(() => native().routeDelete(blackhole(destination, priority)));
+  },
+
   /** How the kernel reaches an address now. Throws where it does not. */
   routeGet(address: IpAddress): Route {
     return toRoute(guard(() => native().routeGet(address.bytes())));
@@ -157,9 +166,26 @@ export const netlink = {
   watch(listener: (events: readonly NetlinkEvent[]) => void): { stop(): void } {
     return guard(() => native().watch(listener));
   },
+
+  /**
+   * Calls back after changes of nftables that concern one of these: a table of such a name, or a chain of such a name in
+   * whatever table, and its rules; also where news was lost. iptables-nft is nftables too. Keeps no process alive.
+   */
+  watchNftables(
+    names: { readonly tables: readonly string[]; readonly chains: readonly string[] },
+    listener: () => void,
+  ): { stop(): void } {
+    return guard(() => native().watchNftables(names.tables, names.chains, listener));
+  },
 };
 
 export type Netlink = typeof netlink;
+
+const noHop = { gateway: null, source: null, onlink: false };
+
+function blackhole({ address, length }: Prefix, priority: number) {
+  return { ...{ destination: address.bytes(), prefixLength: length, index: 0, priority }, blackhole: true };
+}
 
 function toRoute({ destination, prefixLength, gateway, source, family: _, ...rest }: NativeRoute): Route {
   return {

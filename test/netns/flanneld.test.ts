@@ -34,9 +34,11 @@ test("under the name flanneld, through a link: no subcommand, flannel's defaults
   assert.deepEqual(await a.get('/healthz'), { status: 200, text: 'flanneld is running' });
   assert.deepEqual(await a.get('/readyz'), { status: 200, text: 'flanneld is ready' });
   assert.match(await readFile(a.subnetFile, 'utf8'), /^FLANNEL_IPMASQ=true\n/m);
-  const warnings = a.logged('warn').filter((line) => line.startsWith('this version does less'));
-  assert.equal(warnings.length, 1);
-  assert.match(warnings[0] ?? '', /--ip-masq;.*--iptables-forward-rules/);
+  // Without being asked, too: what is forwarded is accepted.
+  const { stdout: rules } = await a.namespace.exec('iptables-save', []);
+  assert.match(rules, /^-A FLANNEL-POSTRTG .* -j MASQUERADE --random-fully$/m);
+  assert.match(rules, /^-A FLANNEL-FWD -s 10\.77\.0\.0\/16 .* -j ACCEPT$/m);
+  assert.deepEqual(a.logged('warn'), []);
   // What people look for in flannel's log.
   const lines = a.logged('info');
   for (const pattern of [

@@ -32,7 +32,9 @@ export const typeScriptLayers: { readonly [layer: string]: TypeScriptLayer } = {
   observe: { uses: values, packages: ['pino', 'prom-client'] },
   store: { uses: [...leases, 'native'], packages: ['@grpc/grpc-js', 'yaml'] },
   dataplane: { uses: [...leases, 'backend', 'native'] },
-  agent: { uses: [...leases, 'backend', 'dataplane', 'native', 'observe', 'store'] },
+  // The host's rules, by the host's own programs.
+  firewall: { uses: [...values, 'config'] },
+  agent: { uses: [...leases, 'backend', 'dataplane', 'firewall', 'native', 'observe', 'store'] },
   // Drives agents from outside, as processes.
   lab: { uses: [...values, 'config', 'native', 'observe'], packages: ['echarts'] },
   // What passes a node, and how a peer is reached: for the commands, beside the agent.

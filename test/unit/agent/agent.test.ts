@@ -25,6 +25,9 @@ const hostNetlink: HostNetlink = {
   addresses: () => [{ index: 2, address: IpAddress.parse('192.0.2.1'), length: 24, scope: 0, flags: 0x80 }],
   routes: () => [],
   routeGet: () => assert.fail('not asked'),
+  watchNftables: () => assert.fail('not asked'),
+  blackholeAdd: () => assert.fail('not asked'),
+  blackholeDelete: () => assert.fail('not asked'),
   watch: (onEvents) => {
     linkChanged = () => onEvents([{ kind: 'lost', removed: false, index: 0 }]);
     return { stop() {} };

@@ -43,7 +43,8 @@ describe('subnet.env', () => {
 
   test('what is written is read back', () => {
     const read = parseSubnetEnv(formatSubnetEnv(dual));
-    assert.deepEqual(read, { networks: dual.networks, subnets: dual.subnets, skipped: [] });
+    const { networks, subnets } = dual;
+    assert.deepEqual(read, { networks, subnets, ipMasq: true, skipped: [] });
   });
 
   test('quotes, export, comments and unknown lines are fine; bad lines are named', () => {

@@ -27,7 +27,7 @@ const status = {
     lastSnapshotAt: '2030-01-01T00:00:00.000Z',
   },
   ready: true,
-  readiness: { lease: null, device: null, peers: null, 'subnet-file': null },
+  readiness: { lease: null, device: null, peers: null, firewall: null, 'subnet-file': null },
   ...{ generation: 5, peers: 3, quarantined: [{ key: '10.5.9.0-24', reason: 'not JSON\u001b[31m' }] },
   counters: {
     encap: direction({ no_route: 3, ttl: 0 }),

@@ -69,24 +69,37 @@ test("the command line of flannel's manifests and units is accepted whole", () =
 test('what this version does not do is accepted, and named once', () => {
   const undone = (argv: string[], asFlannel = false) => runOptions(argv, {}, { asFlannel }).undone.join('; ');
   assert.equal(undone([]), '');
-  assert.match(undone(['--ip-masq']), /^no masquerade rule is set \(--ip-masq; .*FLANNEL_IPMASQ=true/);
-  // What flannel does without being asked is missing only where we stand in for it, or are asked.
-  assert.match(
-    undone([], true),
-    /^no rule that accepts forwarded traffic is set \(--iptables-forward-rules\)$/,
-  );
-  assert.match(undone(['--iptables-forward-rules']), /--iptables-forward-rules/);
-  assert.equal(undone(['--iptables-forward-rules=false'], true), '');
-  assert.match(undone(['--ip-blackhole-route']), /no blackhole route/);
+  assert.equal(undone(['--ip-masq', '--ip-blackhole-route', '--iptables-resync=9'], true), '');
   const idle = [
-    ...['--ip-masq-fully-random-disable', '--iptables-resync=9', '--net-config-path=/x', '--vmodule=a=1'],
+    ...['--net-config-path=/x', '--vmodule=a=1'],
     ...['--set-node-network-unavailable=false', '--log_backtrace_at=a.go:1'],
   ];
-  const names = 'ip-masq-fully-random-disable iptables-resync vmodule log_backtrace_at';
-  const listed = `${names} net-config-path set-node-network-unavailable`
-    .split(' ')
-    .map((name) => `--${name}`);
+  const names = 'vmodule log_backtrace_at net-config-path set-node-network-unavailable';
+  const listed = names.split(' ').map((name) => `--${name}`);
   assert.equal(undone(idle), `without effect: ${listed.join(', ')}`);
+});
+
+test("which rules of the host are kept: flannel's without being asked, with twill run what is asked for", () => {
+  const rules = (argv: string[], asFlannel = false) => {
+    const { firewall } = runOptions(argv, {}, { asFlannel });
+    if (!firewall) return 'none of our business';
+    const { masquerade, forward, randomPorts } = firewall;
+    return [masquerade && (randomPorts ? 'masquerade at random' : 'masquerade'), forward && 'forward']
+      .filter(Boolean)
+      .join(', ');
+  };
+  assert.equal(rules([], true), 'forward');
+  assert.equal(rules(['--ip-masq'], true), 'masquerade at random, forward');
+  assert.equal(rules(['--iptables-forward-rules=false'], true), '');
+  assert.equal(rules([]), 'none of our business');
+  assert.equal(rules(['--iptables-resync=9', '--ip-masq-fully-random-disable']), 'none of our business');
+  assert.equal(rules(['--ip-masq', '--ip-masq-fully-random-disable']), 'masquerade, forward');
+  assert.equal(rules(['--ip-masq', '--iptables-forward-rules=false']), 'masquerade at random');
+  assert.equal(rules(['--iptables-forward-rules']), 'forward');
+  assert.equal(rules(['--ip-masq=false']), '');
+  const { resyncSeconds, blackholeRoute } = runOptions(['--iptables-resync=9', '--ip-blackhole-route'], {});
+  assert.deepEqual([resyncSeconds, blackholeRoute], [9, true]);
+  assert.throws(() => runOptions(['--iptables-resync=0'], {}), { code: 'ERR_TWILL_USAGE' });
 });
 
 test('--v sets the level unless --log-level is given', () => {
