@@ -32,6 +32,7 @@ export interface TwillErrorDetail {
   errno?: number;
   /** The system call that refused. */
   syscall?: string;
+  /** What led to it, as of any Error. */
   cause?: unknown;
 }
 
@@ -48,8 +49,11 @@ export interface TwillErrorDetail {
  * }
  */
 export class TwillError extends Error {
+  /** Always `TwillError`. */
   override readonly name = 'TwillError';
+  /** Stable: what a program decides by. */
   readonly code: TwillErrorCode;
+  /** The system's error number (positive), where a system call refused. */
   readonly errno?: number;
   readonly syscall?: string;
 
@@ -67,6 +71,7 @@ export class TwillError extends Error {
  * tells it from the platform's own errors.
  */
 export interface ArgumentError extends Error {
+  /** The same for a TypeError and a RangeError. */
   readonly code: 'ERR_TWILL_ARGUMENT';
 }
 

@@ -9,7 +9,9 @@ import type { Prefix } from '../net/prefix.js';
 
 /** A row of the dataplane's peer table. Its identity is `subnet`. */
 export interface Peer {
+  /** Packets for these addresses go to it, and only packets from these are accepted from it. */
   readonly subnet: Prefix;
+  /** Outer address and UDP port, where datagrams for it go. */
   readonly endpoint: { readonly address: IpAddress; readonly port: number };
   /** VTEP MAC, for VXLAN. */
   readonly mac?: MacAddress;

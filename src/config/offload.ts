@@ -1,7 +1,9 @@
 /** `--offload`: what the kernel may do for the packet path. Names are those of native/offload/offloads.def. */
 import { TwillError } from '../errors.js';
 
+/** What the kernel may do for the packet path, by name: docs/operations.md explains each. */
 export const OFFLOADS = ['tun-tso', 'tun-uso', 'udp-gso', 'udp-gro', 'tcp-coalesce', 'udp-coalesce'] as const;
+/** One of OFFLOADS. */
 export type OffloadName = (typeof OFFLOADS)[number];
 
 /** `auto` (all that the kernel has), `off`, or names with commas between them. Throws ERR_TWILL_USAGE naming `origin`. */

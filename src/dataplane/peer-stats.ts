@@ -14,6 +14,7 @@ export const PEER_COLUMNS = [
   /** Since the last packet from this peer was delivered; Infinity: none was. */
   'idleSeconds',
 ] as const;
+/** Name of a number that is kept for each peer. */
 export type PeerColumn = (typeof PEER_COLUMNS)[number];
 
 const WIDTH = PEER_COLUMNS.length;
@@ -21,6 +22,7 @@ const PLACE = Object.fromEntries(PEER_COLUMNS.map((column, place) => [column, pl
   readonly [column in PeerColumn]: number;
 };
 
+/** The numbers of all peers as they were at one moment. */
 export class PeerStats {
   /** In the order of the rows. */
   readonly peers: readonly Peer[];
@@ -32,10 +34,12 @@ export class PeerStats {
     this.values = values;
   }
 
+  /** One number of the peer in this row, 0 where there is no such row. */
   get(row: number, column: PeerColumn): number {
     return this.values[row * WIDTH + PLACE[column]] ?? 0;
   }
 
+  /** All numbers of the peer in this row, in the order of PEER_COLUMNS: a view of `values`. */
   row(row: number): Float64Array {
     return this.values.subarray(row * WIDTH, (row + 1) * WIDTH);
   }
@@ -50,6 +54,7 @@ export class PeerStats {
     return this;
   }
 
+  /** The rows by the peers' subnets as text: views of `values`. */
   bySubnet(): Map<string, Float64Array> {
     return new Map(this.peers.map(({ subnet }, row) => [subnet.toString(), this.row(row)]));
   }

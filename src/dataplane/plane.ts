@@ -12,27 +12,36 @@ import type { PlaneTap, TapOptions } from './tap.js';
  * Counts are exact up to 2^53.
  */
 export interface DirectionStats {
+  /** Packets that came in. */
   readonly received: number;
+  /** Bytes of these. */
   readonly receivedBytes: number;
+  /** Packets that went out; a super-packet counts as its segments. */
   readonly delivered: number;
   readonly deliveredBytes: number;
   /** Every drop reason of this direction by name, zero ones too. */
   readonly drops: Readonly<Record<string, number>>;
 }
 
+/** What a dataplane has done since it is open, and what it has. */
 export interface PlaneStats {
   /** Overlay to underlay. Bytes are those of inner packets. */
   readonly encap: DirectionStats;
   /** Underlay to overlay. Bytes received are those of datagrams, bytes delivered those of inner packets. */
   readonly decap: DirectionStats;
-  /** ICMP errors answered into the overlay, and those held back by the rate limit. */
+  /** ICMP errors answered into the overlay. */
   readonly icmpSent: number;
+  /** ICMP errors held back by the rate limit. */
   readonly icmpSuppressed: number;
   /** Version of the peer table that new packets see; each change of peers raises it by one. */
   readonly generation: number;
+  /** Rows of the peer table. */
   readonly peers: number;
+  /** Native threads that carry packets. */
   readonly workers: number;
+  /** Buffers of the pool that are nobody's now. */
   readonly poolFree: number;
+  /** Buffers of the pool. */
   readonly poolSlots: number;
   /**
    * Offloads by name: asked for, in use now, and how often the kernel refused one (at the start or about a packet, which

@@ -6,6 +6,7 @@ import type { Prefix } from '../net/prefix.js';
 import type { Engine } from './engine.js';
 import { hostPrefix, packPrefixes } from './prefixes.js';
 
+/** Which packets are copied, and how much of them. */
 export interface TapOptions {
   /** Outer addresses of peers; none: everybody's packets, and those without a peer. */
   readonly peers?: readonly IpAddress[];
@@ -21,6 +22,7 @@ export interface TapOptions {
   readonly ringBytes?: number;
 }
 
+/** What became of the packets that a tap wanted. */
 export interface TapCounts {
   /** Packets that the filter wanted: copied. */
   readonly kept: number;
@@ -28,9 +30,11 @@ export interface TapCounts {
   readonly lost: number;
 }
 
+/** A stream of copies of what passes the packet path. */
 export interface PlaneTap {
   /** Whole records (native/tap/record.h); how many bytes they take. What is not read in time is lost, and counted. */
   read(out: Uint8Array): number;
+  /** Since the tap was opened. */
   counts(): TapCounts;
   /** A second call does nothing. */
   close(): void;

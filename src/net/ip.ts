@@ -1,6 +1,7 @@
 /** IP addresses as immutable values: strict text, network-order bytes, arithmetic. */
 import { TwillError } from '../errors.js';
 
+/** Version of IP. */
 export type IpFamily = 4 | 6;
 
 const BITS = { 4: 32, 6: 128 } as const;
@@ -9,8 +10,10 @@ export function addressBits(family: IpFamily): number {
   return BITS[family];
 }
 
+/** An IPv4 or IPv6 address without a zone. Values are compared with `equals`, not with `===`. */
 export class IpAddress {
   readonly family: IpFamily;
+  /** As an unsigned number of 32 or 128 bits. */
   readonly value: bigint;
 
   private constructor(family: IpFamily, value: bigint) {
@@ -18,6 +21,7 @@ export class IpAddress {
     this.value = value;
   }
 
+  /** The address with this number; bits above the family's 32 or 128 are dropped. */
   static of(family: IpFamily, value: bigint): IpAddress {
     return new IpAddress(family, BigInt.asUintN(BITS[family], value));
   }
@@ -32,6 +36,7 @@ export class IpAddress {
     );
   }
 
+  /** As `parse`; null where it throws. */
   static tryParse(text: string): IpAddress | null {
     const v4 = parseV4(text);
     if (v4 !== null) return new IpAddress(4, v4);
@@ -49,6 +54,7 @@ export class IpAddress {
     return new IpAddress(bytes.length === 4 ? 4 : 6, value);
   }
 
+  /** 4 or 16 bytes in network order, the caller's own. */
   bytes(): Uint8Array {
     const bytes = new Uint8Array(BITS[this.family] / 8);
     let rest = this.value;
@@ -59,6 +65,7 @@ export class IpAddress {
     return bytes;
   }
 
+  /** Same family and same number: 192.0.2.1 and ::ffff:192.0.2.1 are two. */
   equals(other: IpAddress): boolean {
     return this.family === other.family && this.value === other.value;
   }
@@ -74,18 +81,22 @@ export class IpAddress {
     return IpAddress.of(this.family, this.value + BigInt(offset));
   }
 
+  /** Whether it is 0.0.0.0 or ::. */
   get isUnspecified(): boolean {
     return this.value === 0n;
   }
 
+  /** 127.0.0.0/8 (RFC 1122) or ::1 (RFC 4291). */
   get isLoopback(): boolean {
     return this.family === 4 ? this.value >> 24n === 127n : this.value === 1n;
   }
 
+  /** 224.0.0.0/4 (RFC 5771) or ff00::/8 (RFC 4291). */
   get isMulticast(): boolean {
     return this.family === 4 ? this.value >> 28n === 0xen : this.value >> 120n === 0xffn;
   }
 
+  /** 169.254.0.0/16 (RFC 3927) or fe80::/10 (RFC 4291). */
   get isLinkLocal(): boolean {
     return this.family === 4 ? this.value >> 16n === 0xa9fen : this.value >> 118n === 0x3fan;
   }

@@ -1,6 +1,7 @@
 /** A 48-bit MAC address (EUI-48) as an immutable value. */
 import { TwillError } from '../errors.js';
 
+/** A 48-bit MAC address. Values are compared with `equals`, not with `===`. */
 export class MacAddress {
   readonly #bytes: Uint8Array;
 
@@ -18,11 +19,13 @@ export class MacAddress {
     );
   }
 
+  /** As `parse`; null where it throws. */
   static tryParse(text: string): MacAddress | null {
     if (!/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/.test(text)) return null;
     return new MacAddress(Uint8Array.from(text.split(':'), (octet) => Number.parseInt(octet, 16)));
   }
 
+  /** From 6 bytes, which are copied. Throws ERR_TWILL_ADDRESS. */
   static fromBytes(bytes: Uint8Array): MacAddress {
     if (bytes.length !== 6) {
       throw new TwillError('ERR_TWILL_ADDRESS', `a MAC address has 6 bytes, not ${bytes.length}`);
@@ -37,22 +40,27 @@ export class MacAddress {
     return mac;
   }
 
+  /** Its 6 bytes, the caller's own. */
   bytes(): Uint8Array {
     return Uint8Array.from(this.#bytes);
   }
 
+  /** Whether it is a group's: the lowest bit of the first byte. */
   get isMulticast(): boolean {
     return ((this.#bytes[0] ?? 0) & 1) === 1;
   }
 
+  /** Whether it is 00:00:00:00:00:00, which no station has. */
   get isZero(): boolean {
     return this.#bytes.every((byte) => byte === 0);
   }
 
+  /** Same six bytes. */
   equals(other: MacAddress): boolean {
     return this.toString() === other.toString();
   }
 
+  /** Lower case with colons: `aa:bb:cc:dd:ee:ff`. */
   toString(): string {
     return Array.from(this.#bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':');
   }

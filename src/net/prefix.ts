@@ -2,8 +2,11 @@
 import { TwillError } from '../errors.js';
 import { addressBits, IpAddress, type IpFamily } from './ip.js';
 
+/** A range of addresses that share their first bits: `10.244.1.0/24`. Values are compared with `equals`. */
 export class Prefix {
+  /** Its lowest address: host bits are zero. */
   readonly address: IpAddress;
+  /** Bits that the addresses share, 0 to 32 or 128. */
   readonly length: number;
 
   private constructor(address: IpAddress, length: number) {
@@ -34,6 +37,7 @@ export class Prefix {
     );
   }
 
+  /** As `parse`; null where it throws. */
   static tryParse(text: string): Prefix | null {
     const match = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text);
     const address = IpAddress.tryParse(match?.[1] ?? '');
@@ -42,19 +46,23 @@ export class Prefix {
     return Prefix.of(address, length);
   }
 
+  /** Version of IP. */
   get family(): IpFamily {
     return this.address.family;
   }
 
+  /** The lowest address, which is `address`. */
   get first(): IpAddress {
     return this.address;
   }
 
+  /** The highest address; of an IPv4 subnet that for broadcasts. */
   get last(): IpAddress {
     const host = BigInt(addressBits(this.family) - this.length);
     return IpAddress.of(this.family, this.address.value | ((1n << host) - 1n));
   }
 
+  /** Whether all of `other` lies inside; never where the families differ. */
   contains(other: IpAddress | Prefix): boolean {
     if (other.family !== this.family) return false;
     if (other instanceof Prefix) return other.length >= this.length && this.contains(other.address);
@@ -62,18 +70,22 @@ export class Prefix {
     return other.value >> host === this.address.value >> host;
   }
 
+  /** Whether one contains the other: two prefixes share all of the smaller or nothing. */
   overlaps(other: Prefix): boolean {
     return this.contains(other) || other.contains(this);
   }
 
+  /** Same address and same length. */
   equals(other: Prefix): boolean {
     return this.length === other.length && this.address.equals(other.address);
   }
 
+  /** Order by family, then by address, then the wider one first: negative, 0 or positive, for sorting. */
   compare(other: Prefix): number {
     return this.address.compare(other.address) || this.length - other.length;
   }
 
+  /** ADDRESS/LENGTH, as `parse` reads it. */
   toString(): string {
     return `${this.address}/${this.length}`;
   }

@@ -9,8 +9,11 @@ export type IpAddressLike = IpAddress | Uint8Array;
 /** Bytes: 6. */
 export type MacAddressLike = MacAddress | Uint8Array;
 
+/** Where a packet comes from and goes to: two addresses of one family. */
 export interface IpEnds {
+  /** The sender's. */
   readonly source: IpAddressLike;
+  /** The receiver's. */
   readonly destination: IpAddressLike;
 }
 

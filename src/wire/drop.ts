@@ -5,5 +5,6 @@
  *    if ('drop' in ip) return ip.drop;
  */
 export interface Drop<Reason extends string = string> {
+  /** A word for it, which the decoder's docstring explains. */
   readonly drop: Reason;
 }

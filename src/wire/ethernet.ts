@@ -8,19 +8,23 @@ import { type MacAddressLike, macBytes } from './addresses.js';
 import { requireBytes, requireRoom, requireUnsigned, setU16, u16 } from './bytes.js';
 import type { Drop } from './drop.js';
 
+/** Without tags. */
 export const ETHERNET_HEADER_BYTES = 14;
 
 /** A view of a frame: it reads the bytes that it was decoded from. */
 export class EthernetFrame {
+  /** The frame, header included. A view. */
   readonly bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
   }
 
+  /** The receiver's MAC. */
   get destination(): MacAddress {
     return MacAddress.fromBytes(this.bytes.subarray(0, 6));
   }
+  /** The sender's MAC. */
   get source(): MacAddress {
     return MacAddress.fromBytes(this.bytes.subarray(6, 12));
   }
@@ -40,6 +44,7 @@ export function decodeEthernet(bytes: Uint8Array): EthernetFrame | Drop<'short'>
   return bytes.length < ETHERNET_HEADER_BYTES ? { drop: 'short' } : new EthernetFrame(bytes);
 }
 
+/** A header's fields, for `encodeEthernet`. */
 export interface EthernetFields {
   readonly destination: MacAddressLike;
   readonly source: MacAddressLike;

@@ -8,6 +8,7 @@ import { encodeIpv4, IPV4_HEADER_BYTES, Ipv4Packet } from './ipv4.js';
 import { encodeIpv6, IPV6_HEADER_BYTES, Ipv6Packet } from './ipv6.js';
 import { PROTOCOL } from './protocol.js';
 
+/** What a router tells a sender: no route to there, too long for the next hop, TTL at its end. */
 export type IcmpErrorKind = 'netUnreachable' | 'fragmentationNeeded' | 'timeExceeded';
 
 const TYPE_AND_CODE = {
@@ -18,7 +19,9 @@ const TYPE_AND_CODE = {
 /** IPv6's least MTU: no error of either family is longer. */
 export const ICMP_ERROR_MOST_BYTES = 1280;
 
+/** An error's fields, for `encodeIcmpError`. */
 export interface IcmpErrorFields {
+  /** What is wrong. */
   readonly kind: IcmpErrorKind;
   /** The packet that cannot go on; its sender is told. See `mayAnswerWithIcmp`. */
   readonly about: IpPacket;

@@ -13,8 +13,10 @@ import { internetChecksum } from './checksum.js';
 import type { Drop } from './drop.js';
 import { PROTOCOL } from './protocol.js';
 
+/** Of every message that is known here. */
 export const ICMP_HEADER_BYTES = 8;
 
+/** What a message says, the same word for both families. */
 export type IcmpKind =
   | 'echoRequest'
   | 'echoReply'
@@ -33,7 +35,9 @@ const FRAGMENTATION_NEEDED_V4 = 4;
 
 /** A view of a message: it reads the bytes that it was decoded from. */
 export class IcmpMessage {
+  /** 4: ICMP; 6: ICMPv6. */
   readonly family: IpFamily;
+  /** The message, header included. A view. */
   readonly bytes: Uint8Array;
 
   constructor(family: IpFamily, bytes: Uint8Array) {
@@ -41,17 +45,21 @@ export class IcmpMessage {
     this.bytes = bytes;
   }
 
+  /** As on the wire; the families number them differently. */
   get type(): number {
     return this.bytes[0] ?? 0;
   }
+  /** As on the wire: the closer reason. */
   get code(): number {
     return this.bytes[1] ?? 0;
   }
+  /** The type and code in a word. */
   get kind(): IcmpKind {
     const kind = KINDS[this.family][this.type] ?? 'other';
     const isTooBig = this.family === 4 && kind === 'unreachable' && this.code === FRAGMENTATION_NEEDED_V4;
     return isTooBig ? 'fragmentationNeeded' : kind;
   }
+  /** As on the wire. See `decodeIcmp` for how to check it. */
   get checksum(): number {
     return u16(this.bytes, 2);
   }
@@ -83,10 +91,13 @@ export function decodeIcmp(bytes: Uint8Array, family: IpFamily): IcmpMessage | D
   return bytes.length < ICMP_HEADER_BYTES ? { drop: 'short' } : new IcmpMessage(family === 6 ? 6 : 4, bytes);
 }
 
+/** An echo's fields, for `encodeIcmpEcho`. */
 export interface IcmpEchoFields {
+  /** A request, or the answer to one, which repeats its id, sequence and data. */
   readonly kind: 'echoRequest' | 'echoReply';
   /** 16 bits each. */
   readonly id: number;
+  /** Number of the request among those with its id. */
   readonly sequence: number;
   /** Bytes of data, which must stand behind the header already. */
   readonly payloadBytes: number;

@@ -20,6 +20,7 @@ const MOST_OPTION_BYTES = 40;
 
 /** A view of a packet: it reads the bytes that it was decoded from, and follows what becomes of them. */
 export class Ipv4Packet {
+  /** Version of IP. */
   readonly family = 4;
   /** Exactly the packet: what stood behind it is padding. A view. */
   readonly bytes: Uint8Array;
@@ -36,12 +37,15 @@ export class Ipv4Packet {
   get tos(): number {
     return this.bytes[1] ?? 0;
   }
+  /** 16 bits that the fragments of one packet share. */
   get identification(): number {
     return u16(this.bytes, 4);
   }
+  /** Flag DF: no router may cut it. */
   get dontFragment(): boolean {
     return ((this.bytes[6] ?? 0) & 0x40) !== 0;
   }
+  /** Flag MF: it is a fragment, and not the last. */
   get moreFragments(): boolean {
     return ((this.bytes[6] ?? 0) & 0x20) !== 0;
   }
@@ -49,6 +53,7 @@ export class Ipv4Packet {
   get fragmentOffset(): number {
     return (u16(this.bytes, 6) & 0x1fff) * 8;
   }
+  /** Routers that it may still pass, 0 to 255. */
   get ttl(): number {
     return this.bytes[8] ?? 0;
   }
@@ -56,6 +61,7 @@ export class Ipv4Packet {
   get protocol(): number {
     return this.bytes[9] ?? 0;
   }
+  /** Of the header, as on the wire. */
   get checksum(): number {
     return u16(this.bytes, 10);
   }
@@ -63,9 +69,11 @@ export class Ipv4Packet {
   get isChecksumRight(): boolean {
     return internetChecksum(this.bytes.subarray(0, this.headerBytes)) === 0;
   }
+  /** The sender's address. */
   get source(): IpAddress {
     return IpAddress.fromBytes(this.bytes.subarray(12, 16));
   }
+  /** The receiver's address. */
   get destination(): IpAddress {
     return IpAddress.fromBytes(this.bytes.subarray(16, 20));
   }
@@ -100,6 +108,7 @@ export function decodeIpv4(bytes: Uint8Array): Ipv4Packet | Drop<'short' | 'vers
   return new Ipv4Packet(bytes.length === totalBytes ? bytes : bytes.subarray(0, totalBytes));
 }
 
+/** A header's fields, for `encodeIpv4`. */
 export interface Ipv4Fields {
   readonly source: IpAddressLike;
   readonly destination: IpAddressLike;

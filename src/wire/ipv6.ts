@@ -11,10 +11,12 @@ import { addressBytes, type IpAddressLike } from './addresses.js';
 import { requireBytes, requireRoom, requireUnsigned, setU16, setU32, u16, u32 } from './bytes.js';
 import type { Drop } from './drop.js';
 
+/** Without extension headers. */
 export const IPV6_HEADER_BYTES = 40;
 
 /** A view of a packet: it reads the bytes that it was decoded from, and follows what becomes of them. */
 export class Ipv6Packet {
+  /** Version of IP. */
   readonly family = 6;
   /** Exactly the packet: what stood behind it is padding. A view. */
   readonly bytes: Uint8Array;
@@ -43,9 +45,11 @@ export class Ipv6Packet {
   get protocol(): number {
     return this.bytes[6] ?? 0;
   }
+  /** The sender's address. */
   get source(): IpAddress {
     return IpAddress.fromBytes(this.bytes.subarray(8, 24));
   }
+  /** The receiver's address. */
   get destination(): IpAddress {
     return IpAddress.fromBytes(this.bytes.subarray(24, 40));
   }
@@ -73,6 +77,7 @@ export function decodeIpv6(bytes: Uint8Array): Ipv6Packet | Drop<'short' | 'vers
   return new Ipv6Packet(bytes.length === totalBytes ? bytes : bytes.subarray(0, totalBytes));
 }
 
+/** A header's fields, for `encodeIpv6`. */
 export interface Ipv6Fields {
   readonly source: IpAddressLike;
   readonly destination: IpAddressLike;

@@ -10,4 +10,5 @@ export const PROTOCOL = {
   destinationOptions: 60,
 } as const;
 
+/** What an Ethernet frame carries (IEEE EtherTypes). */
 export const ETHER_TYPE = { ipv4: 0x0800, arp: 0x0806, ipv6: 0x86dd } as const;

@@ -10,6 +10,7 @@ import { internetChecksum } from './checksum.js';
 import type { Drop } from './drop.js';
 import { PROTOCOL } from './protocol.js';
 
+/** Always. */
 export const UDP_HEADER_BYTES = 8;
 
 /** A view of a datagram, header and payload: it reads the bytes that it was decoded from. */
@@ -21,9 +22,11 @@ export class UdpDatagram {
     this.bytes = bytes;
   }
 
+  /** The sender's port. */
   get sourcePort(): number {
     return u16(this.bytes, 0);
   }
+  /** The receiver's port. */
   get destinationPort(): number {
     return u16(this.bytes, 2);
   }
@@ -49,6 +52,7 @@ export function decodeUdp(bytes: Uint8Array): UdpDatagram | Drop<'short' | 'leng
   return new UdpDatagram(bytes.length === length ? bytes : bytes.subarray(0, length));
 }
 
+/** A header's fields, for `encodeUdp`. */
 export interface UdpFields {
   /** 0 to 65535. */
   readonly sourcePort: number;

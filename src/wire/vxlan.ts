@@ -7,12 +7,14 @@
 import { requireBytes, requireRoom, requireUnsigned, setU32, u32 } from './bytes.js';
 import type { Drop } from './drop.js';
 
+/** Of VXLAN alone, without the Ethernet header behind it. */
 export const VXLAN_HEADER_BYTES = 8;
 /** Flag I: a VNI is given. */
 const FLAG_I = 0x08;
 
 /** A view of a datagram's payload: it reads the bytes that it was decoded from. */
 export class VxlanPacket {
+  /** The payload, VXLAN header included. A view. */
   readonly bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
@@ -27,6 +29,7 @@ export class VxlanPacket {
   get hasVni(): boolean {
     return (this.flags & FLAG_I) !== 0;
   }
+  /** The first byte: 0x08 is flag I. */
   get flags(): number {
     return this.bytes[0] ?? 0;
   }
@@ -51,6 +54,7 @@ export function decodeVxlan(bytes: Uint8Array): VxlanPacket | Drop<'short' | 'no
   return packet.hasVni ? packet : { drop: 'no_vni_flag' };
 }
 
+/** A header's fields, for `encodeVxlan`. */
 export interface VxlanFields {
   /** 24 bits. */
   readonly vni: number;
