@@ -3,17 +3,19 @@
  * compiled test.
  *
  * `--sanitize` runs the C++ tests, and the tests of the addon in Node, built with address and undefined-behaviour checks,
- * and then what `--sanitize-threads` runs alone: the C++ tests that have threads, built to look for data races.
+ * and then what `--sanitize-threads` runs alone: the C++ tests that have threads, built to look for data races. `--all`
+ * runs all of these. What later steps need is built while the tests before them, which wait more than they work, run.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const compiled = dirname(fileURLToPath(import.meta.url));
+const self = fileURLToPath(import.meta.url);
+const compiled = dirname(self);
 const root = join(compiled, '../..');
-const sanitize = process.argv.includes('--sanitize');
-const sanitizeThreads = process.argv.includes('--sanitize-threads');
+const asked = (flag: string): boolean => process.argv.includes(flag);
 /** Folders whose tests drive the addon hard and need no privilege. */
 const ADDON_TESTS = ['pair/', 'golden/', 'unit/dataplane/'];
 
@@ -42,7 +44,8 @@ function installPackages(): void {
     python3: ['/usr/bin/python3', '/usr/local/bin/python3'],
     // Its checker of units.
     systemd: ['/usr/bin/systemd-analyze'],
-    // Builds and runs the addon for arm64.
+    // Build and run the addons for arm64 and for musl.
+    'musl-tools': ['/usr/bin/musl-gcc'],
     'g++-aarch64-linux-gnu': ['/usr/bin/aarch64-linux-gnu-g++'],
     'qemu-user-static': ['/usr/bin/qemu-aarch64-static'],
     // For the benchmark and its report.
@@ -89,8 +92,33 @@ function runProgram(configuration: 'Release' | 'Debug' | 'Thread', name: string,
 }
 
 // A test that hangs fails; none needs so long.
-function runNodeTests(files: string[], env: Record<string, string> = {}): void {
-  run(process.execPath, ['--test', '--test-concurrency=1', '--test-timeout=300000', ...files], env);
+function runNodeTests(files: string[], atOnce: 1 | 2, env: Record<string, string> = {}): void {
+  run(process.execPath, ['--test', `--test-concurrency=${atOnce}`, '--test-timeout=300000', ...files], env);
+}
+
+/** Builds what steps after the tests need, giving way to them, in a process that `finish` waits for. */
+function buildAside(flag: '--build-for-packages' | '--build-for-all'): { finish(): Promise<void> } {
+  const log = join(root, 'build/aside.log');
+  const output = openSync(log, 'w');
+  const builder = spawn('nice', ['-n', '19', process.execPath, self, flag], {
+    cwd: root,
+    detached: true,
+    stdio: ['ignore', output, output],
+  });
+  const ended = once(builder, 'exit');
+  const stop = () => {
+    // The whole group: it has compilers.
+    if (builder.exitCode === null && builder.pid !== undefined) process.kill(-builder.pid);
+  };
+  process.on('exit', stop);
+  return {
+    finish: async () => {
+      const [status] = await ended;
+      if (status === 0) return;
+      console.error(`${readFileSync(log, 'utf8')}failed: what is built beside the tests`);
+      process.exit(1);
+    },
+  };
 }
 
 /**
@@ -120,23 +148,54 @@ function sanitizedEnvironment(): Record<string, string> {
   };
 }
 
-installPackages();
-buildOptionalPackages();
-if (sanitize) {
-  build('--bench', '--sanitize');
-  runProgram('Debug', 'twill_native_tests');
-  runProgram('Debug', 'twill_bench', '--once');
-  const files = testFiles().filter((name) => ADDON_TESTS.some((folder) => name.includes(`/test/${folder}`)));
-  runNodeTests(files, sanitizedEnvironment());
-}
-if (sanitize || sanitizeThreads) {
-  build('--sanitize-threads');
-  runProgram('Thread', 'twill_native_tests', '--test-suite=threads');
-}
-if (!sanitize && !sanitizeThreads) {
-  build('--bench');
+/** The addons of the package that the tests make. */
+const TESTED_PREBUILDS = [`linux-${process.arch}-glibc`, 'linux-arm64-glibc'];
+/** Tests of the layers that need no machine to themselves. */
+const UNIT = ['unit/', 'golden/', 'pair/'];
+const isOf = (folders: readonly string[]) => (name: string) =>
+  folders.some((folder) => name.startsWith(`dist/test/${folder}`));
+
+async function test(aside: { finish(): Promise<void> }): Promise<void> {
   runProgram('Release', 'twill_native_tests');
   // The benchmark's native loops do what they say, and under the sanitizers too.
   runProgram('Release', 'twill_bench', '--once');
-  runNodeTests(testFiles());
+  const files = testFiles();
+  const [unit, packages] = [files.filter(isOf(UNIT)), files.filter(isOf(['package/']))];
+  runNodeTests(unit, 2);
+  runNodeTests(
+    files.filter((name) => !unit.includes(name) && !packages.includes(name)),
+    1,
+  );
+  await aside.finish();
+  runNodeTests(packages, 2);
+}
+
+function testSanitized(): void {
+  build('--bench', '--sanitize');
+  runProgram('Debug', 'twill_native_tests');
+  runProgram('Debug', 'twill_bench', '--once');
+  runNodeTests(testFiles().filter(isOf(ADDON_TESTS)), 2, sanitizedEnvironment());
+}
+
+function testThreads(): void {
+  build('--sanitize-threads');
+  runProgram('Thread', 'twill_native_tests', '--test-suite=threads');
+}
+
+if (asked('--build-for-packages') || asked('--build-for-all')) {
+  run(process.execPath, ['package/prebuild.mjs', ...TESTED_PREBUILDS]);
+  if (asked('--build-for-all')) {
+    build('--bench', '--sanitize');
+    build('--sanitize-threads');
+  }
+} else {
+  installPackages();
+  buildOptionalPackages();
+  const onlySanitized = asked('--sanitize') || asked('--sanitize-threads');
+  if (!onlySanitized) {
+    build('--bench');
+    await test(buildAside(asked('--all') ? '--build-for-all' : '--build-for-packages'));
+  }
+  if (asked('--sanitize') || asked('--all')) testSanitized();
+  if (onlySanitized || asked('--all')) testThreads();
 }

@@ -4,12 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { root } from '../support/documents.js';
 import { EXAMPLE_OUTPUT, libraryExample } from '../support/library-example.js';
-import { plainEnvironment } from '../support/packed.js';
+import { plainEnvironment, scratch } from '../support/packed.js';
 import { nodeOfVersion } from '../support/runtimes.js';
 
 const FLOOR: Record<string, string> = { GLIBC: '2.28', GLIBCXX: '3.4.25', CXXABI: '1.3.11', GCC: '8.0.0' };
@@ -46,8 +46,10 @@ const folder = join(root, 'prebuilds');
 const addons = () =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.node'));
 
-/** Makes (again, where a source is newer) what `npm run prebuilds` makes. */
+/** Makes what `npm run prebuilds` makes. `npm test` has done so, and afresh. */
 function prebuild(target: string): void {
+  const [, arch, libc] = target.split('-');
+  if (existsSync(join(folder, `linux-${arch}/twill.${libc}.node`))) return;
   execFileSync(process.execPath, ['package/prebuild.mjs', target], { cwd: root, stdio: 'pipe' });
 }
 
@@ -78,4 +80,34 @@ test('the addon for arm64 carries packets', { timeout: 300_000 }, () => {
     },
   );
   assert.equal(output, EXAMPLE_OUTPUT);
+});
+
+/** A program for musl that lends an addon what Node would, and says for which version of Node-API the addon is. */
+function loadUnderMusl(addon: string, folder: string): string {
+  const text = execFileSync('readelf', ['--wide', '--dyn-syms', addon], { encoding: 'utf8' });
+  const lent = [...text.matchAll(/ UND ((?:napi|uv)_\w+)/g)].map(([, name]) => name);
+  assert.ok(lent.length > 30, `only ${lent.length} functions of Node found`);
+  const source = `
+    #include <dlfcn.h>
+    #include <stdio.h>
+    ${lent.map((name) => `void ${name}(void) { __builtin_trap(); }`).join('\n')}
+    int main(int count, char** arguments) {
+      void* addon = dlopen(arguments[1], RTLD_NOW);
+      if (addon == NULL) return puts(dlerror()), 1;
+      int (*version)(void) = (int (*)(void))dlsym(addon, "node_api_module_get_api_version_v1");
+      return printf("Node-API %d\\n", version()), 0;
+    }`;
+  const program = join(folder, 'load');
+  execFileSync('musl-gcc', ['-x', 'c', '-rdynamic', '-o', program, '-'], { input: source });
+  return execFileSync(program, [addon], { encoding: 'utf8' });
+}
+
+const muslAddon = join(root, `prebuilds/linux-${process.arch}/twill.musl.node`);
+test('the addon for musl finds all that it needs in musl', {
+  skip: !existsSync(muslAddon) && 'there is none: "npm run prebuilds" makes it, in minutes',
+}, (t) => {
+  const folder = scratch('musl');
+  t.after(folder.remove);
+  assert.deepEqual(needed(muslAddon), ['libc.so']);
+  assert.equal(loadUnderMusl(muslAddon, folder.path), 'Node-API 8\n');
 });
