@@ -25,7 +25,7 @@ export function zigTools(target) {
     CC: `${zig} cc -target ${target}`,
     CXX: `${zig} c++ -target ${target} -Wno-unknown-warning-option`,
     AR: `${zig} ar`,
-    STRIP: 'strip',
+    STRIP: `${target.split('-')[0]}-linux-gnu-strip`,
     ZIG_GLOBAL_CACHE_DIR: join(folder, 'cache'),
     ZIG_LOCAL_CACHE_DIR: join(folder, 'cache'),
   };
