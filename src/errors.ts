@@ -55,6 +55,7 @@ export class TwillError extends Error {
   readonly code: TwillErrorCode;
   /** The system's error number (positive), where a system call refused. */
   readonly errno?: number;
+  /** The system call that refused. */
   readonly syscall?: string;
 
   constructor(code: TwillErrorCode, message: string, detail: TwillErrorDetail = {}) {

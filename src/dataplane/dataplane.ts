@@ -57,6 +57,7 @@ export class Dataplane extends EventEmitter<DataplaneEvents> implements AsyncDis
   readonly mtuBytes: number;
   /** The other nodes. */
   readonly peers: Peers;
+  /** The buffers that packets of this dataplane lie in. */
   readonly pool: BufferPool;
   /** Inner packets in and out of the program; null with a TUN. */
   readonly overlay: UserPort | null;

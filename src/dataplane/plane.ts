@@ -18,6 +18,7 @@ export interface DirectionStats {
   readonly receivedBytes: number;
   /** Packets that went out; a super-packet counts as its segments. */
   readonly delivered: number;
+  /** Bytes of these. */
   readonly deliveredBytes: number;
   /** Every drop reason of this direction by name, zero ones too. */
   readonly drops: Readonly<Record<string, number>>;

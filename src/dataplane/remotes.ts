@@ -6,7 +6,9 @@ import { IpAddress } from '../net/ip.js';
 
 /** Where a datagram came from or goes to. */
 export interface Remote {
+  /** Outer address. */
   readonly address: IpAddress;
+  /** UDP port, 1 to 65535. */
   readonly port: number;
 }
 

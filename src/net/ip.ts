@@ -12,6 +12,7 @@ export function addressBits(family: IpFamily): number {
 
 /** An IPv4 or IPv6 address without a zone. Values are compared with `equals`, not with `===`. */
 export class IpAddress {
+  /** Version of IP. */
   readonly family: IpFamily;
   /** As an unsigned number of 32 or 128 bits. */
   readonly value: bigint;

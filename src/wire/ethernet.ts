@@ -46,7 +46,9 @@ export function decodeEthernet(bytes: Uint8Array): EthernetFrame | Drop<'short'>
 
 /** A header's fields, for `encodeEthernet`. */
 export interface EthernetFields {
+  /** The receiver's MAC. */
   readonly destination: MacAddressLike;
+  /** The sender's MAC. */
   readonly source: MacAddressLike;
   /** `ETHER_TYPE`, 16 bits. */
   readonly etherType: number;

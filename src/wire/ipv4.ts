@@ -110,7 +110,9 @@ export function decodeIpv4(bytes: Uint8Array): Ipv4Packet | Drop<'short' | 'vers
 
 /** A header's fields, for `encodeIpv4`. */
 export interface Ipv4Fields {
+  /** The sender's address. */
   readonly source: IpAddressLike;
+  /** The receiver's address. */
   readonly destination: IpAddressLike;
   /** `PROTOCOL`, 0 to 255. */
   readonly protocol: number;

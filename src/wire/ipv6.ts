@@ -79,7 +79,9 @@ export function decodeIpv6(bytes: Uint8Array): Ipv6Packet | Drop<'short' | 'vers
 
 /** A header's fields, for `encodeIpv6`. */
 export interface Ipv6Fields {
+  /** The sender's address. */
   readonly source: IpAddressLike;
+  /** The receiver's address. */
   readonly destination: IpAddressLike;
   /** The next header, 0 to 255: `PROTOCOL`. */
   readonly protocol: number;

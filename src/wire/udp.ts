@@ -56,6 +56,7 @@ export function decodeUdp(bytes: Uint8Array): UdpDatagram | Drop<'short' | 'leng
 export interface UdpFields {
   /** 0 to 65535. */
   readonly sourcePort: number;
+  /** 0 to 65535. */
   readonly destinationPort: number;
   /** Bytes that follow the header. */
   readonly payloadBytes: number;
