@@ -11,6 +11,7 @@ export { type PeerInit, Peers } from './dataplane/peers.js';
 export type { DirectionStats, PlaneStats, PlaneTrace } from './dataplane/plane.js';
 export type { Remote } from './dataplane/remotes.js';
 export type { PlaneTap, TapCounts, TapOptions } from './dataplane/tap.js';
+export { Tun, type TunOptions } from './dataplane/tun.js';
 export { UserPort } from './dataplane/user-port.js';
 export { type ArgumentError, TwillError, type TwillErrorCode, type TwillErrorDetail } from './errors.js';
 export { IpAddress, type IpFamily } from './net/ip.js';

@@ -16,8 +16,8 @@ const self = fileURLToPath(import.meta.url);
 const compiled = dirname(self);
 const root = join(compiled, '../..');
 const asked = (flag: string): boolean => process.argv.includes(flag);
-/** Folders whose tests drive the addon hard and need no privilege. */
-const ADDON_TESTS = ['pair/', 'golden/', 'unit/dataplane/'];
+/** Tests that drive the addon hard. */
+const ADDON_TESTS = ['pair/', 'golden/', 'unit/dataplane/', 'netns/tun.'];
 
 function run(command: string, args: string[], env: Record<string, string> = {}): void {
   const done = spawnSync(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } });

@@ -6,6 +6,7 @@
 #include "binding/netlink_binding.h"
 #include "binding/notify_binding.h"
 #include "binding/traffic_binding.h"
+#include "binding/tun_binding.h"
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("openEngine", Napi::Function::New<twill::OpenEngine>(env, "openEngine"));
@@ -14,6 +15,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("sendToUnixSocket", Napi::Function::New<twill::SendToUnixSocket>(env, "sendToUnixSocket"));
   exports.Set("netlink", twill::NetlinkObject(env));
   exports.Set("traffic", twill::TrafficObject(env));
+  exports.Set("openTun", Napi::Function::New<twill::OpenTunDevice>(env, "openTun"));
   return exports;
 }
 

@@ -4,6 +4,8 @@
 
 #include <memory>
 
+#include "binding/js_call.h"
+
 namespace twill {
 
 namespace {
@@ -32,7 +34,9 @@ struct Watch {
     bool lost = false;
     std::vector<NetlinkAnswer> answers = socket.Drain(lost);
     Napi::Value told = news(env, answers, lost);
-    if (!told.IsUndefined()) listener.MakeCallback(env.Global(), {told});
+    if (told.IsUndefined()) return;
+    // The environment ends, and its hook has not come to us yet.
+    if (!CallFromLoop(env, listener.Value(), {told})) uv_poll_stop(&poll);
   }
 };
 

@@ -79,12 +79,12 @@ Error AttachError(const std::string& name, int sys_errno) {
     case EBUSY:
       return Error::System(
           "ERR_TWILL_DEVICE", "ioctl(TUNSETIFF)", sys_errno,
-          "TUN device " + name + " is in use by another process: stop that, or choose --tun-name");
+          "TUN device " + name + " is in use by another process: stop that, or choose another name");
     case EINVAL:
       return Error::System("ERR_TWILL_DEVICE", "ioctl(TUNSETIFF)", sys_errno,
                            "device " + name +
                                " exists and is not a TUN device of ours: remove it with \"ip link delete " +
-                               name + "\", or choose --tun-name");
+                               name + "\", or choose another name");
     default:
       return Error::System("ERR_TWILL_DEVICE", "ioctl(TUNSETIFF)", sys_errno,
                            "cannot make TUN device " + name);
@@ -93,7 +93,8 @@ Error AttachError(const std::string& name, int sys_errno) {
 
 }  // namespace
 
-Result<TunDevice> OpenTun(const std::string& name, size_t queues, bool persist, Offloads& offloads) {
+Result<TunDevice> OpenTun(const std::string& name, size_t queues, std::optional<bool> persist,
+                          Offloads& offloads) {
   TunDevice device;
   if (name.empty() || name.size() >= IFNAMSIZ) {
     return Error{"ERR_TWILL_DEVICE", "device name \"" + name + "\" must have 1 to 15 characters"};
@@ -112,7 +113,7 @@ Result<TunDevice> OpenTun(const std::string& name, size_t queues, bool persist, 
     ioctl(fd.get(), TUNSETVNETLE, &little);  // the virtio header's byte order, whatever this machine's is
     auto set = SetOffloads(fd.get(), wanted, offloads);
     if (!set) return set.error();
-    if (i == 0 && ioctl(fd.get(), TUNSETPERSIST, persist ? 1 : 0) != 0) {
+    if (i == 0 && persist && ioctl(fd.get(), TUNSETPERSIST, *persist ? 1 : 0) != 0) {
       return Error::System("ERR_TWILL_DEVICE", "ioctl(TUNSETPERSIST)", errno, "cannot set up " + wanted);
     }
     device.queues.push_back(std::move(fd));

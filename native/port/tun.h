@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,10 @@ struct TunDevice {
 
 // Opens or creates the device `name` (`flannel%d`: the kernel picks the number)
 // with `queues` queues. A device that exists and is not persistent TUN is an error.
-// Needs CAP_NET_ADMIN. `persist`: the device outlives us. Offloads that the kernel does not have are refused.
-Result<TunDevice> OpenTun(const std::string& name, size_t queues, bool persist, Offloads& offloads);
+// Needs CAP_NET_ADMIN, or a device that was made for this user. `persist`: the device outlives us; absent: as
+// it is. Offloads that the kernel does not have are refused.
+Result<TunDevice> OpenTun(const std::string& name, size_t queues, std::optional<bool> persist,
+                          Offloads& offloads);
 
 class TunPort final : public Port {
  public:

@@ -1,6 +1,7 @@
 /** The flags of `twill run`: flannel's names where they mean the same, and what they amount to. */
 import { TwillError } from '../errors.js';
 import { IpAddress, type IpFamily } from '../net/ip.js';
+import { isDeviceName } from './device-name.js';
 import { type FirewallChoice, firewallChoice, firewallFlags } from './firewall-flags.js';
 import { type FlagSpec, type FlagValue, parseFlags, textFlag } from './flags.js';
 import { idleFlags, undoneJobs } from './flannel-flags.js';
@@ -226,9 +227,8 @@ function cpuList(given: string): readonly number[] {
   );
 }
 
-/** The kernel's rules for names (dev_valid_name), and 15 characters. */
 function checkDeviceName(name: string): void {
-  if (name.length <= 15 && /^[^\s/:]+$/.test(name) && name !== '.' && name !== '..') return;
+  if (isDeviceName(name)) return;
   throw usage(
     `--tun-name=${JSON.stringify(name.slice(0, 80))} is wrong: 1 to 15 characters without space, "/" or ":"`,
   );

@@ -359,6 +359,25 @@ export interface NativeTraffic {
   ): void;
 }
 
+/** A TUN device by itself. After `close` all but `close`, `name` and `index` throw ERR_TWILL_CLOSED. */
+export interface NativeTun {
+  readonly name: string;
+  readonly index: number;
+  /** One packet; its length, or the negative errno: -EAGAIN where there is none now. Never waits. */
+  read(out: Uint8Array): number;
+  /** One packet; 0, or the negative errno. Never waits. */
+  write(packet: Uint8Array): number;
+  /**
+   * Calls back on the event loop while the device is readable (1) or writable (2), with what it is; with a negative status
+   * once, and never again, where the device is gone. 0: no more. Holds the listener, and the process, as long.
+   */
+  watch(events: number, listener: ((status: number, events: number) => void) | null): void;
+  /** Whether a watch keeps the process alive. */
+  keepAlive(keep: boolean): void;
+  /** The device goes at once. A second call does nothing. */
+  close(): void;
+}
+
 export interface NativeAddon {
   /** Names of all drop reasons in the order of their numbers; the number behind the last stands for none. */
   readonly dropReasons: readonly string[];
@@ -366,6 +385,8 @@ export interface NativeAddon {
   openEngine(options: NativeEngineOptions, listener: (events: number) => void): NativeEngine;
   readonly netlink: NativeNetlink;
   readonly traffic: NativeTraffic;
+  /** Opens or makes a TUN device; `%d` in the name lets the kernel choose the number. */
+  openTun(name: string): NativeTun;
   /** flock(2), exclusive, without waiting: whether it is ours now. The kernel releases it when the descriptor closes. */
   tryLockFile(descriptor: number): boolean;
   /** One datagram, without waiting. `path` of a Unix socket; "@" in front: a name in the abstract namespace. */

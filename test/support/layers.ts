@@ -75,5 +75,5 @@ export const nativeLayers: { readonly [layer: string]: NativeLayer } = {
   netlink: { uses: ['base'] },
   // Load for the demo and the tests; the product does not know it.
   traffic: { uses: ['base'] },
-  binding: { uses: ['base', 'engine', 'netlink', 'traffic'], seesNode: true },
+  binding: { uses: ['base', 'engine', 'netlink', 'port', 'traffic'], seesNode: true },
 };
