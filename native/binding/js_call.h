@@ -8,8 +8,8 @@
 
 namespace twill {
 
-// False where JavaScript can run no more, because the environment ends: then nothing was called. What the function
-// throws is the process's, as with any event. Needs a HandleScope.
+// False where JavaScript can run no more, because the environment ends: then nothing was called. What the
+// function throws is the process's, as with any event. Needs a HandleScope.
 inline bool CallFromLoop(Napi::Env env, napi_value function, std::initializer_list<napi_value> arguments) {
   std::vector<napi_value> values(arguments);
   napi_value receiver = nullptr;

@@ -75,8 +75,8 @@ class WatchedTun {
     // It may end the watch, or everything.
     std::shared_ptr<WatchedTun> self = self_;
     Napi::Env env = env_;
-    bool called = CallFromLoop(env, listener_.Value(),
-                               {Napi::Number::New(env, status), Napi::Number::New(env, seen)});
+    bool called =
+        CallFromLoop(env, listener_.Value(), {Napi::Number::New(env, status), Napi::Number::New(env, seen)});
     // The environment ends, and its hook has not come to us yet.
     if (!called) uv_poll_stop(&self->poll_);
   }

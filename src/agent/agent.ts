@@ -152,6 +152,11 @@ export class Agent {
   status(): Json {
     return this.#answers.status();
   }
+
+  /** What it says on its control socket. */
+  get answers(): Answers {
+    return this.#answers;
+  }
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

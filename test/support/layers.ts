@@ -46,6 +46,7 @@ export const typeScriptLayers: { readonly [layer: string]: TypeScriptLayer } = {
     ownsProcess: true,
   },
   'index.ts': { uses: [...values, 'backend', 'config', 'dataplane'] },
+  'agent.ts': { uses: [...values, 'agent', 'config', 'observe', 'store'] },
   // What a browser can load: nothing that is not pure lies behind it.
   'codec.ts': { uses: [...values, 'wire'], isPure: true },
 };

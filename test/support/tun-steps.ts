@@ -328,7 +328,10 @@ const steps: { readonly [name: string]: (...args: string[]) => unknown } = {
   /** A device that was made for this user. */
   async owned() {
     const tun = new Tun({ name: 'mine' });
-    say({ name: tun.name, isUp: tun.isUp, mtu: thrownBy(() => void (tun.mtu = 1400))?.code });
+    const refused = thrownBy(() => {
+      tun.mtu = 1400;
+    });
+    say({ name: tun.name, isUp: tun.isUp, mtu: refused?.code });
     await tun.release();
     say({ links: held().links });
   },
