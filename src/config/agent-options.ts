@@ -21,8 +21,16 @@ export interface RunFields {
   readonly subnetLeaseRenewMarginMinutes?: number | string;
   /** Seconds, from 5 on. Default a day. */
   readonly leaseTtlSeconds?: number | string;
-  /** What `subnetFile` says of masquerading. Default false. */
+  /** Masquerade what leaves the overlay, and say so in `subnetFile`. Default false. */
   readonly ipMasq?: boolean;
+  /** Without choosing ports at random. Default false. */
+  readonly ipMasqFullyRandomDisable?: boolean;
+  /** Accept what is forwarded from and to the overlay. Default: where `ipMasq` is true. */
+  readonly iptablesForwardRules?: boolean;
+  /** Seconds between two looks at the host's rules. Default 5. */
+  readonly iptablesResyncSeconds?: number | string;
+  /** Drop what is for our subnet and for no pod in it. Default false. */
+  readonly ipBlackholeRoute?: boolean;
   /** Native threads, 1 to 64. Default 1. */
   readonly workers?: number | string;
   /** Processors that they stay on, by turns. Default: any. */
@@ -68,6 +76,10 @@ const RUN_FLAGS: { readonly [field in keyof RunFields]-?: string } = {
   subnetLeaseRenewMarginMinutes: 'subnet-lease-renew-margin',
   leaseTtlSeconds: 'lease-ttl',
   ipMasq: 'ip-masq',
+  ipMasqFullyRandomDisable: 'ip-masq-fully-random-disable',
+  iptablesForwardRules: 'iptables-forward-rules',
+  iptablesResyncSeconds: 'iptables-resync',
+  ipBlackholeRoute: 'ip-blackhole-route',
   workers: 'workers',
   workerCpus: 'worker-cpus',
   sourceCheck: 'source-check',
