@@ -31,6 +31,8 @@ export function requireBytes(what: string, value: unknown): asserts value is Uin
 
 /** Throws TypeError, or RangeError where `into` ends before `at + length`. */
 export function requireRoom(what: string, into: Uint8Array, at: number, length: number): void {
+  // Nearly always; no text is put together for it.
+  if (into instanceof Uint8Array && Number.isInteger(at) && at >= 0 && at + length <= into.length) return;
   requireBytes(`${what}: into`, into);
   requireUnsigned(`${what}: at`, at, Number.MAX_SAFE_INTEGER);
   if (at + length <= into.length) return;

@@ -13,13 +13,14 @@ export interface StoreUnderTest {
 }
 
 export const config = '{"Network":"10.5.0.0/16","Backend":{"Type":"vxlan"}}\n';
-const value = '{"PublicIP":"192.0.2.1","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1}}';
+export const value =
+  '{"PublicIP":"192.0.2.1","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1}}';
 const other = `${value.replace('192.0.2.1', '192.0.2.9')} `;
 const key = '10.5.1.0-24';
 const day = { ttlMs: 86_400_000 };
 
 /** What a watch has said so far. */
-class Follower {
+export class Follower {
   readonly snapshots: StoreSnapshot[] = [];
   readonly troubles: (Error | null)[] = [];
   readonly #end = new AbortController();
