@@ -35,11 +35,11 @@ export interface WantedTable {
   readonly removesAll: boolean;
 }
 
-/** null: all is as wanted. `accepts` tells whether other text stands for the same rules, see AcceptedForms. */
+/** null: all is as wanted. `areSame` tells whether what is listed stands for the rules, see AcceptedForms. */
 export function tableChange(
   wanted: WantedTable,
   saved: SavedTable,
-  accepts: (rules: string, listed: string) => boolean = () => false,
+  areSame: (rules: string, listed: string) => boolean = (rules, listed) => rules === listed,
 ): TableChange | null {
   const { purpose, rules } = wanted;
   const place = IPTABLES_PLACES[purpose];
@@ -53,7 +53,7 @@ export function tableChange(
   if (rules) {
     const texts = rules.map((rule) => ruleText(rule, place.comment));
     const [now, then] = [saved.chain.join('\n'), texts.join('\n')];
-    if (!saved.hasChain || (now !== then && !accepts(then, now))) {
+    if (!saved.hasChain || !areSame(then, now)) {
       // Naming a chain makes it, or empties it, inside the transaction.
       lines.push(`:${place.chain} - [0:0]`, ...texts.map((text) => `-A ${place.chain} ${text}`));
       written = then;

@@ -53,7 +53,7 @@ export class IptablesEngine implements Engine {
         return rules[purpose] ? [{ where, reasons: [], write: async () => trouble }] : [];
       }
       const wanted = { ...wish, purpose, rules: rules[purpose] };
-      const change = tableChange(wanted, saved, (texts, listed) => this.#forms.accepts(texts, listed));
+      const change = tableChange(wanted, saved, (texts, listed) => this.#forms.areSame(texts, listed));
       if (!change) return [];
       const { reasons, input, chain } = change;
       const write = async () => {

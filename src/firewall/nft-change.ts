@@ -16,15 +16,15 @@ export interface NftChange {
   readonly reasons: readonly string[];
 }
 
-/** Whether other text stands for the same chain. */
-type Accepts = (chain: string, listed: string) => boolean;
+/** Whether what is listed stands for the chain as we write it. */
+type AreSame = (chain: string, listed: string) => boolean;
 
 /** `listed` null: there is no such table. null: all is as wanted. */
 export function nftChange(
   family: IpFamily,
   wish: FamilyWish,
   listed: ListedTable | null,
-  accepts: Accepts = () => false,
+  areSame: AreSame = (chain, text) => chain === text,
 ): NftChange | null {
   const table = NFT_TABLES[family];
   const place = `${table.family} ${table.name}`;
@@ -48,7 +48,7 @@ export function nftChange(
       reasons.push(`chain ${name} of ${table.name} was left from an earlier run`);
       continue;
     }
-    const why = chainReason({ hook, rules }, found, accepts);
+    const why = chainReason({ hook, rules }, found, areSame);
     if (why === null) continue;
     reasons.push(`chain ${name} of ${table.name} ${why}`);
     written.push(chainText({ hook, rules }));
@@ -64,10 +64,9 @@ export function nftChange(
   return { input: [...add, ...lines, ''].join('\n'), written, reasons };
 }
 
-function chainReason(wanted: ListedChain, found: ListedChain | undefined, accepts: Accepts): string | null {
+function chainReason(wanted: ListedChain, found: ListedChain | undefined, areSame: AreSame): string | null {
   if (!found) return 'was missing';
-  const [then, now] = [chainText(wanted), chainText(found)];
-  if (now === then || accepts(then, now)) return null;
+  if (areSame(chainText(wanted), chainText(found))) return null;
   if (found.hook !== wanted.hook) return 'hung elsewhere or let nothing pass';
   const missing = wanted.rules.filter((rule) => !found.rules.includes(rule)).length;
   return missing > 0 ? `lacked ${missing} of ${wanted.rules.length} rules` : 'held other rules';

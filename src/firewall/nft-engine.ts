@@ -58,7 +58,7 @@ export class NftEngine implements Engine {
   #change(wish: FamilyWish, listed: ListedTable | null) {
     const rules = this.#lacksRandomPorts ? withoutRandomPorts(wish.rules) : wish.rules;
     return nftChange(this.#family, { ...wish, rules }, listed, (written, now) =>
-      this.#forms.accepts(written, now),
+      this.#forms.areSame(written, now),
     );
   }
 
