@@ -18,9 +18,15 @@ function loads() {
   }
 }
 
+/** What the compiler left beside the addon. */
+function removeObjects() {
+  for (const name of ['obj.target', 'twill_core.a', '.deps'])
+    rmSync(join(root, 'build/Release', name), { recursive: true, force: true });
+}
+
 // In a checkout `npm run build` does it. Elsewhere than on Linux there is nothing to build.
 if (!existsSync(join(root, 'src')) && process.platform === 'linux' && !loads()) {
   const built = spawnSync(process.execPath, [join(native, 'build.mjs')], { stdio: 'inherit' });
-  if (built.status === 0) rmSync(join(root, 'build/Release/obj.target'), { recursive: true, force: true });
+  if (built.status === 0) removeObjects();
   else console.error('twill: no addon for this machine: only what needs none will work (twill/codec)');
 }

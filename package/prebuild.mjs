@@ -2,7 +2,7 @@
 // puts them where node-gyp-build looks. This machine's own is the ordinary build, which the tests have run; each other one
 // is built in a copy of the sources beside it, build/prebuild/TARGET.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -71,8 +71,11 @@ function prebuild(target) {
   const built = isOwn ? join(root, 'build/Release/twill.node') : buildBeside(target, tools);
   const path = prebuiltPath(target);
   mkdirSync(dirname(path), { recursive: true });
-  // The symbols that a stack of the addon's own needs stay in the build.
-  run(tools.STRIP, ['--strip-unneeded', '-o', path, built]);
+  // The symbols that a stack of the addon's own needs stay in the build. Nobody sees half an addon.
+  const stripped = join(root, 'build/prebuild', `${target}.node`);
+  mkdirSync(dirname(stripped), { recursive: true });
+  run(tools.STRIP, ['--strip-unneeded', '-o', stripped, built]);
+  renameSync(stripped, path);
   console.log(`${target}: ${Math.round(statSync(path).size / 1024)} KiB`);
 }
 

@@ -11,6 +11,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { OWN_TARGET } from './support/prebuilt.js';
 
 const self = fileURLToPath(import.meta.url);
 const compiled = dirname(self);
@@ -149,7 +150,7 @@ function sanitizedEnvironment(): Record<string, string> {
 }
 
 /** The addons of the package that the tests make. */
-const TESTED_PREBUILDS = [`linux-${process.arch}-glibc`, 'linux-arm64-glibc'];
+const TESTED_PREBUILDS = [OWN_TARGET, 'linux-arm64-glibc'];
 /** Tests of the layers that need no machine to themselves. */
 const UNIT = ['unit/', 'golden/', 'pair/'];
 const isOf = (folders: readonly string[]) => (name: string) =>

@@ -6,7 +6,7 @@ std::shared_ptr<Wakeup> Wakeup::Open(napi_env env, napi_value listener) {
   auto self = std::make_shared<Wakeup>();
   napi_value name;
   if (napi_create_string_utf8(env, "twill packets", NAPI_AUTO_LENGTH, &name) != napi_ok) return nullptr;
-  // Calls on their way hold the context, also after Close.
+  // Calls on their way find the context also after Close.
   auto* context = new std::shared_ptr<Wakeup>(self);
   auto finalize = [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<Wakeup>*>(data); };
   napi_status created = napi_create_threadsafe_function(env, listener, nullptr, name, 0, 1, context, finalize,
@@ -47,9 +47,12 @@ void Wakeup::Close() {
 }
 
 void Wakeup::Call(napi_env env, napi_value listener, void* context, void*) {
+  // A call that was on its way when the function ended: Node has run `finalize` before, and the context is
+  // gone.
+  if (env == nullptr) return;
   Wakeup* self = static_cast<std::shared_ptr<Wakeup>*>(context)->get();
   uint32_t bits = self->untold_.exchange(0) & self->armed_.load();
-  if (env == nullptr || bits == 0) return;
+  if (bits == 0) return;
   napi_value undefined, argument;
   napi_get_undefined(env, &undefined);
   napi_create_uint32(env, bits, &argument);

@@ -65,6 +65,16 @@ for (const [major, ...flags] of [
   });
 }
 
+test('where no addon loads and none can be built, the install goes on and says so', {
+  timeout: 120_000,
+}, () => {
+  const installed = join(folder.path, 'with-npm-10/node_modules/twill');
+  const withoutCompiler = { CC: 'false', CXX: 'false', TWILL_PREBUILD: folder.path };
+  const { status, stderr } = attempt(installed, [process.execPath, 'native/install.mjs'], withoutCompiler);
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /native build failed: .*needs a C\+\+20 compiler.*twill: no addon for this machine/s);
+});
+
 /** What a program in TypeScript does with us: values, options, packets, errors. */
 const consumer = `
 import { Dataplane, type DataplaneOptions, IpAddress, type PacketBuffer, Prefix, TwillError } from 'twill';

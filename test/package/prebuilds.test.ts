@@ -10,6 +10,7 @@ import { test } from 'node:test';
 import { root } from '../support/documents.js';
 import { EXAMPLE_OUTPUT, libraryExample } from '../support/library-example.js';
 import { plainEnvironment, scratch } from '../support/packed.js';
+import { OWN_TARGET, prebuilt, prebuiltFolder } from '../support/prebuilt.js';
 import { nodeOfVersion } from '../support/runtimes.js';
 
 const FLOOR: Record<string, string> = { GLIBC: '2.28', GLIBCXX: '3.4.25', CXXABI: '1.3.11', GCC: '8.0.0' };
@@ -42,33 +43,25 @@ test('versions are compared as numbers', () => {
   );
 });
 
-const folder = join(root, 'prebuilds');
 const addons = () =>
-  readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.node'));
-
-/** Makes what `npm run prebuilds` makes. `npm test` has done so, and afresh. */
-function prebuild(target: string): void {
-  const [, arch, libc] = target.split('-');
-  if (existsSync(join(folder, `linux-${arch}/twill.${libc}.node`))) return;
-  execFileSync(process.execPath, ['package/prebuild.mjs', target], { cwd: root, stdio: 'pipe' });
-}
+  readdirSync(prebuiltFolder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.node'));
 
 test('addons for glibc need no newer system than Node, and no library that Node does not', {
   timeout: 300_000,
 }, () => {
-  prebuild(`linux-${process.arch}-glibc`);
-  prebuild('linux-arm64-glibc');
+  prebuilt(OWN_TARGET);
+  prebuilt('linux-arm64-glibc');
   const found = addons().filter((name) => name.endsWith('.glibc.node'));
   assert.ok(found.length >= 1);
   for (const name of found) {
-    assert.deepEqual(aboveFloor(join(folder, name)), [], name);
-    for (const library of needed(join(folder, name)))
+    assert.deepEqual(aboveFloor(join(prebuiltFolder, name)), [], name);
+    for (const library of needed(join(prebuiltFolder, name)))
       assert.match(library, /^(lib(c|m|gcc_s|stdc\+\+|pthread|dl)\.so\.\d+|ld-linux-\S+)$/, name);
   }
 });
 
 test('the addon for arm64 carries packets', { timeout: 300_000 }, () => {
-  prebuild('linux-arm64-glibc');
+  prebuilt('linux-arm64-glibc');
   const output = execFileSync(
     'qemu-aarch64-static',
     [nodeOfVersion(20, 'arm64'), '--input-type=module', '-e', libraryExample()],

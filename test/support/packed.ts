@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from './documents.js';
+import { OWN_TARGET, prebuilt } from './prebuilt.js';
 
 export interface Manifest {
   readonly version: string;
@@ -36,8 +37,9 @@ export interface Tarball {
   readonly packedBytes: number;
 }
 
-/** `npm pack` into `folder`, of what is built. */
+/** `npm pack` into `folder`, of what is built, with the addon for this machine. */
 export function pack(folder: string): Tarball {
+  prebuilt(OWN_TARGET);
   const text = execFileSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], {
     cwd: root,
     encoding: 'utf8',
