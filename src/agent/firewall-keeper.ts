@@ -79,6 +79,15 @@ export class FirewallKeeper {
     return this.#state.troubles.join('; ') || 'rules are missing';
   }
 
+  get hasTrouble(): boolean {
+    return (this.#state?.troubles.length ?? 0) > 0;
+  }
+
+  /** Deviations put right since the rules were first right. */
+  get mendedTotal(): number {
+    return this.#mendedTotal;
+  }
+
   /** For `twill status`; null: the host's rules are none of our business. */
   status(): Json {
     const { firewall, choice, mode } = this.#parts;

@@ -4,6 +4,7 @@ import type { PeerStats } from '../dataplane/peer-stats.js';
 import type { Plane } from '../dataplane/plane.js';
 import type { Lease } from '../lease/lease.js';
 import type { DataplaneSample } from '../observe/metrics.js';
+import type { FirewallKeeper } from './firewall-keeper.js';
 import type { PeerTable } from './peers.js';
 import { subnetText } from './status.js';
 import type { Underlay } from './underlay.js';
@@ -18,6 +19,7 @@ export interface DataplaneParts {
   /** null: never. */
   readonly leaseRenewsAtMs: number | null;
   readonly deviceTrouble: string | null;
+  readonly firewall: Pick<FirewallKeeper, 'hasTrouble' | 'mendedTotal'>;
   readonly nowMs: number;
 }
 
@@ -58,6 +60,8 @@ export function dataplaneSample(parts: DataplaneParts, texts: SubnetTexts): Data
     ...{ workers: stats.workers, poolSlots: stats.poolSlots, poolFree: stats.poolFree },
     ...{ offloads: stats.offloads, checksum: stats.checksum },
     deviceTrouble: parts.deviceTrouble !== null,
+    rulesTrouble: parts.firewall.hasTrouble,
+    rulesMended: parts.firewall.mendedTotal,
     storeTrouble: peers.trouble !== null,
     storeAgeSeconds: peers.lastSnapshotAtMs === null ? null : (nowMs - peers.lastSnapshotAtMs) / 1000,
     leaseExpiresAtMs: lease.expiresAtMs ?? null,

@@ -35,6 +35,9 @@ export interface DataplaneSample {
   };
   readonly checksum: string;
   readonly deviceTrouble: boolean;
+  /** The host's rules: not as wanted; how many deviations were mended. */
+  readonly rulesTrouble: boolean;
+  readonly rulesMended: number;
   readonly storeTrouble: boolean;
   /** null: nothing was read yet. */
   readonly storeAgeSeconds: number | null;
@@ -210,6 +213,18 @@ const definitions: readonly Definition[] = [
     type: 'gauge',
     help: 'Whether the device carries nothing although it should',
     read: started(({ deviceTrouble }) => one(flag(deviceTrouble))),
+  },
+  {
+    name: 'twill_rules_trouble',
+    type: 'gauge',
+    help: "Whether the host's rules are not as they should be, or cannot be looked at",
+    read: started(({ rulesTrouble }) => one(flag(rulesTrouble))),
+  },
+  {
+    name: 'twill_rules_mended_total',
+    type: 'counter',
+    help: "Deviations of the host's rules that were put right",
+    read: started(({ rulesMended }) => one(rulesMended)),
   },
   {
     name: 'twill_device_mtu_bytes',

@@ -18,7 +18,13 @@ export function dataplaneSample(more: Partial<DataplaneSample> = {}): DataplaneS
     ...{ peers: 1, generation: 4, quarantined: 2, workers: 1, poolSlots: 8, poolFree: 7 },
     offloads: { 'udp-gso': { wanted: true, active: false, refused: 3 } },
     checksum: 'avx2',
-    ...{ deviceTrouble: false, storeTrouble: true, storeAgeSeconds: 12.5 },
+    ...{
+      deviceTrouble: false,
+      rulesTrouble: false,
+      rulesMended: 3,
+      storeTrouble: true,
+      storeAgeSeconds: 12.5,
+    },
     ...{ leaseExpiresAtMs: 1_800_000_000_000, leaseRenewsAtMs: 1_799_996_400_000 },
     ...more,
   };
