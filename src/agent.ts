@@ -16,13 +16,22 @@ import { DirectoryStore } from './store/directory.js';
 import { openStore } from './store/open.js';
 import type { AnyStore, Store } from './store/store.js';
 
-export type { AgentStatus, DirectionStatus, PeerStatus, TraceStatus } from './agent/told.js';
+export type { AgentStatus, DirectionStatus, PeerCounts, PeerStatus, TraceStatus } from './agent/told.js';
 export type { EtcdFields, RunFields } from './config/agent-options.js';
 export { type ArgumentError, TwillError, type TwillErrorCode } from './errors.js';
 export { IpAddress, type IpFamily } from './net/ip.js';
 export { MacAddress } from './net/mac.js';
 export { Prefix } from './net/prefix.js';
-export type { AnyStore, PutOptions, Store, StoreRecord, StoreSnapshot } from './store/store.js';
+export type {
+  AnyStore,
+  LeaseListing,
+  LeaseRecord,
+  PutOptions,
+  Store,
+  StoreRecord,
+  StoreSnapshot,
+  UnreadableRecord,
+} from './store/store.js';
 
 export interface AgentOptions extends RunFields {
   /**
@@ -36,6 +45,7 @@ export interface AgentOptions extends RunFields {
   readonly signal?: AbortSignal;
 }
 
+/** A node of the overlay, from its start on. */
 export class Agent implements AsyncDisposable {
   readonly #node: Node;
   /**

@@ -14,6 +14,7 @@ export interface RunFields {
   readonly ifaceCanReach?: string | IpAddress;
   /** What peers send to, where it is not the interface's address. */
   readonly publicIp?: string | IpAddress;
+  /** The same for IPv6. */
   readonly publicIpv6?: string | IpAddress;
   /** Tells a CNI plugin our subnet and MTU. Default `/run/flannel/subnet.env`. */
   readonly subnetFile?: string;
@@ -49,6 +50,7 @@ export interface RunFields {
   readonly healthzIp?: string | IpAddress;
   /** For the last good snapshot of etcd or Kubernetes, `''`: none. Default `/var/lib/twill`. */
   readonly stateDirectory?: string;
+  /** The least grave lines that are logged. Without it none are, unless there is a `logger`. */
   readonly logLevel?: LogLevel;
 }
 
@@ -58,11 +60,15 @@ export interface EtcdFields {
   readonly endpoints?: string | readonly string[];
   /** Default `/coreos.com/network`. */
   readonly prefix?: string;
-  /** Paths of PEM files: a CA alone suffices for TLS, key and certificate come together. */
+  /** Path of a PEM file: who may have signed the servers' certificates. It alone suffices for TLS. */
   readonly caFile?: string;
+  /** Path of a PEM file: our certificate, which comes with `keyFile`. */
   readonly certFile?: string;
+  /** Path of a PEM file: the key of `certFile`. */
   readonly keyFile?: string;
+  /** As whom to log in. Default: nobody. */
   readonly username?: string;
+  /** Of `username`. */
   readonly password?: string;
 }
 

@@ -18,6 +18,7 @@ import { type HostAddress, type Link, netlink } from '../native/netlink.js';
 import { IpAddress, type IpFamily } from '../net/ip.js';
 import { Prefix } from '../net/prefix.js';
 
+/** What a TUN device is made with. */
 export interface TunOptions {
   /** 1 to 15 bytes; `%d` in it is a number that the kernel picks. Default `tun%d`. */
   readonly name?: string;
@@ -51,7 +52,9 @@ export class Tun extends Duplex {
   readonly name: string;
   /** The interface's index. */
   readonly index: number;
+  /** Always: its packets are IP packets. */
   readonly isTun = true;
+  /** Never: they have no Ethernet header. */
   readonly isTap = false;
   readonly #native: NativeTun;
   readonly #room = Buffer.allocUnsafeSlow(LONGEST_PACKET_BYTES);
@@ -138,6 +141,7 @@ export class Tun extends Duplex {
     this.#native.keepAlive(true);
     return this;
   }
+  /** Lets the process end although the device is open and read. */
   unref(): this {
     this.#native.keepAlive(false);
     return this;
@@ -169,14 +173,17 @@ export class Tun extends Duplex {
     return this.release();
   }
 
+  /** @internal */
   override _read(): void {
     this.#watch(this.#watched | READABLE);
   }
 
+  /** @internal */
   override _write(packet: Uint8Array, _: unknown, done: (error?: Error | null) => void): void {
     this.#send(packet, done);
   }
 
+  /** @internal */
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#close();
     done(error);

@@ -1,5 +1,6 @@
 /** Leases as a store holds them: raw records, not yet believed. */
 
+/** One of them. */
 export interface LeaseRecord {
   /** Below `subnets/`, e.g. `10.244.1.0-24`. */
   readonly key: string;
@@ -20,13 +21,17 @@ export interface LeaseRecord {
 
 /** A record that is there but could not be read (permission, size, not a regular file, not UTF-8). */
 export interface UnreadableRecord {
+  /** As of a record. */
   readonly key: string;
+  /** Why, in words. */
   readonly reason: string;
 }
 
 /** A complete listing. One that could not be completed is never handed out; an unreadable record is named instead. */
 export interface LeaseListing {
+  /** In no order. */
   readonly records: readonly LeaseRecord[];
+  /** What is there as well. */
   readonly unreadable: readonly UnreadableRecord[];
   /** Wall clock. Given: it was so then, and the store could not be asked since. */
   readonly asOfMs?: number;

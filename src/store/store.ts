@@ -10,9 +10,14 @@ import type { LeaseAttributes } from '../lease/lease.js';
 import type { LeaseListing, LeaseRecord } from '../lease/record.js';
 import type { IpAddress } from '../net/ip.js';
 
+export type { LeaseListing, LeaseRecord, UnreadableRecord } from '../lease/record.js';
+
+/** One lease as it is kept. */
 export type StoreRecord = LeaseRecord;
+/** All leases at one moment. */
 export type StoreSnapshot = LeaseListing;
 
+/** How a record is written. */
 export interface PutOptions {
   /** Milliseconds until the record expires; absent: never. */
   readonly ttlMs?: number;
@@ -24,6 +29,7 @@ export interface LeaseSource {
   readonly description: string;
   /** The text of net-conf.json. Throws ERR_TWILL_STORE where it is missing or unreadable. */
   readConfig(signal?: AbortSignal): Promise<string>;
+  /** All records now. Throws ERR_TWILL_STORE, or _STORE_UNAVAILABLE where asking again may help. */
   list(signal?: AbortSignal): Promise<StoreSnapshot>;
   /**
    * Yields a snapshot first, the present one or that of a recent `list`, then a new complete snapshot after each change
@@ -32,9 +38,11 @@ export interface LeaseSource {
    * itself to be up to date; ends when `signal` aborts.
    */
   watch(signal: AbortSignal, onTrouble?: (error: Error | null) => void): AsyncIterable<StoreSnapshot>;
+  /** Gives back what it holds of the system. A second call does nothing. */
   close(): Promise<void>;
 }
 
+/** A store in which nodes take subnets by themselves. */
 export interface Store extends LeaseSource {
   /** Creates atomically; the new record, or null where the key exists. */
   create(key: string, value: string, options: PutOptions): Promise<StoreRecord | null>;
@@ -64,6 +72,7 @@ export interface GivingStore extends LeaseSource {
   announceUp(signal?: AbortSignal): Promise<void>;
 }
 
+/** A store of either kind. */
 export type AnyStore = Store | GivingStore;
 
 export function givesSubnets(store: AnyStore): store is GivingStore {
