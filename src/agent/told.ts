@@ -66,8 +66,11 @@ export interface AgentStatus {
     readonly icmpSent: number;
     readonly icmpSuppressed: number;
   };
+  /** Packet buffers. */
   readonly pool: { readonly free: number; readonly slots: number };
+  /** Native threads that carry packets. */
   readonly workers: number;
+  /** Since the agent started. */
   readonly uptimeSeconds: number;
 }
 
@@ -93,9 +96,13 @@ export interface PeerStatus {
   readonly idleSeconds: number | null;
 }
 
+/** What went one way between a peer and us. */
 export interface PeerCounts {
+  /** Delivered; a super-packet counts as its segments. */
   readonly packets: number;
+  /** Of these. */
   readonly bytes: number;
+  /** Packets that ended early. */
   readonly drops: number;
 }
 
