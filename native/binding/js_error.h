@@ -16,4 +16,14 @@ inline void ThrowError(Napi::Env env, const Error& error) {
   js.ThrowAsJavaScriptException();
 }
 
+inline Napi::Value Thrown(Napi::Env env, const Error& error) {
+  ThrowError(env, error);
+  return env.Undefined();
+}
+
+inline Napi::Value DoneOrThrown(Napi::Env env, const Result<>& result) {
+  if (!result) ThrowError(env, result.error());
+  return env.Undefined();
+}
+
 }  // namespace twill

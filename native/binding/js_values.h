@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <array>
 #include <cstring>
 #include <string>
 
@@ -26,6 +27,14 @@ inline bool AddressOf(const Napi::Value& value, IpAddr& out) {
   Bytes b = BytesOf(value);
   if (b.size != 4 && b.size != 16) return false;
   out = b.size == 4 ? IpAddr::V4(b.data) : IpAddr::V6(b.data);
+  return true;
+}
+
+// 6 bytes.
+inline bool MacOf(const Napi::Value& value, std::array<uint8_t, 6>& out) {
+  Bytes b = BytesOf(value);
+  if (b.size != out.size()) return false;
+  std::memcpy(out.data(), b.data, b.size);
   return true;
 }
 

@@ -1,7 +1,10 @@
 #include "binding/netlink_binding.h"
 
+#include <linux/neighbour.h>
+
 #include "binding/js_error.h"
 #include "binding/js_values.h"
+#include "binding/netlink_values.h"
 #include "binding/netlink_watch.h"
 #include "netlink/address.h"
 #include "netlink/link.h"
@@ -14,16 +17,6 @@ namespace twill {
 namespace {
 
 using Napi::CallbackInfo;
-
-Napi::Value Thrown(Napi::Env env, const Error& error) {
-  ThrowError(env, error);
-  return env.Undefined();
-}
-
-Napi::Value DoneOrThrown(Napi::Env env, const Result<>& result) {
-  if (!result) ThrowError(env, result.error());
-  return env.Undefined();
-}
 
 Error WrongArgument(const char* what) {
   return Error{"ERR_TWILL_ARGUMENT", std::string("netlink: ") + what};
@@ -43,6 +36,7 @@ Napi::Value Links(const CallbackInfo& info) {
     Napi::Object o = Napi::Object::New(env);
     o.Set("index", link.index);
     o.Set("name", link.name);
+    o.Set("alias", link.alias);
     o.Set("kind", link.kind);
     o.Set("mtu", link.mtu_bytes);
     o.Set("up", Napi::Boolean::New(env, link.up));
@@ -59,6 +53,8 @@ Napi::Value Links(const CallbackInfo& info) {
       vxlan.Set("local", AddressToJs(env, link.vxlan->local));
       vxlan.Set("remote", AddressToJs(env, link.vxlan->remote));
       vxlan.Set("external", Napi::Boolean::New(env, link.vxlan->external));
+      vxlan.Set("l2miss", Napi::Boolean::New(env, link.vxlan->l2miss));
+      vxlan.Set("gbp", Napi::Boolean::New(env, link.vxlan->gbp));
       vxlan.Set("learning", Napi::Boolean::New(env, link.vxlan->learning));
       o.Set("vxlan", vxlan);
     }
@@ -77,6 +73,8 @@ Napi::Value LinkSet(const CallbackInfo& info) {
   if (o.Get("txQueueLength").IsNumber()) change.tx_queue_packets = NumberOf(o, "txQueueLength");
   if (o.Get("up").IsBoolean()) change.up = BooleanOf(o, "up");
   if (o.Get("name").IsString()) change.name = TextOf(o, "name");
+  if (o.Get("alias").IsString()) change.alias = TextOf(o, "alias");
+  if (std::array<uint8_t, 6> mac; MacOf(o.Get("mac"), mac)) change.mac = mac;
   return DoneOrThrown(env, SetLink(IndexOf(info), change));
 }
 
@@ -112,6 +110,8 @@ Napi::Value ChangeAddress(const CallbackInfo& info) {
   return DoneOrThrown(info.Env(), Change(address));
 }
 
+}  // namespace
+
 Napi::Object RouteToJs(Napi::Env env, const Route& route) {
   Napi::Object o = Napi::Object::New(env);
   bool is_default = route.destination.length == 0;
@@ -128,6 +128,8 @@ Napi::Object RouteToJs(Napi::Env env, const Route& route) {
   o.Set("scope", static_cast<uint32_t>(route.scope));
   return o;
 }
+
+namespace {
 
 Napi::Value Routes(const CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -184,6 +186,10 @@ Napi::Value LinkNews(Napi::Env env, const std::vector<NetlinkAnswer>& answers, b
       case RTM_DELADDR:
         add("address", answer.type == RTM_DELADDR, static_cast<int>(answer.FixedPart<ifaddrmsg>().ifa_index));
         break;
+      case RTM_NEWNEIGH:
+      case RTM_DELNEIGH:
+        add("neighbour", answer.type == RTM_DELNEIGH, answer.FixedPart<ndmsg>().ndm_ifindex);
+        break;
       case RTM_NEWROUTE:
       case RTM_DELROUTE:
         add("route", answer.type == RTM_DELROUTE,
@@ -198,8 +204,10 @@ Napi::Value LinkNews(Napi::Env env, const std::vector<NetlinkAnswer>& answers, b
 Napi::Value StartWatch(const CallbackInfo& info) {
   Napi::Env env = info.Env();
   if (!info[0].IsFunction()) return Thrown(env, WrongArgument("watch takes a listener"));
-  auto socket = NetlinkSocket::Open(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
-                                    RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE);
+  uint32_t groups =
+      RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+  if (info[1].IsObject() && BooleanOf(info[1].As<Napi::Object>(), "neighbours")) groups |= RTMGRP_NEIGH;
+  auto socket = NetlinkSocket::Open(groups);
   if (!socket) return Thrown(env, socket.error());
   return WatchNetlink(env, std::move(*socket), info[0].As<Napi::Function>(), LinkNews);
 }
@@ -244,6 +252,7 @@ Napi::Object NetlinkObject(Napi::Env env) {
   o.Set("routeReplace", Napi::Function::New<ChangeRoute<ReplaceRoute>>(env));
   o.Set("routeDelete", Napi::Function::New<ChangeRoute<DeleteRoute>>(env));
   o.Set("routeGet", Napi::Function::New<RouteGet>(env));
+  AddNetlinkChanges(env, o);
   o.Set("watch", Napi::Function::New<StartWatch>(env));
   o.Set("watchNftables", Napi::Function::New<StartNftablesWatch>(env));
   return o;

@@ -13,11 +13,6 @@ namespace {
 
 using Napi::CallbackInfo;
 
-Napi::Value Thrown(Napi::Env env, const Error& error) {
-  ThrowError(env, error);
-  return env.Undefined();
-}
-
 // The options and the address that every tool takes.
 struct Call {
   Napi::Object options;

@@ -9,23 +9,30 @@ namespace twill {
 
 namespace {
 
-Result<> Change(uint16_t type, uint16_t flags, const DeviceAddress& address, const char* verb) {
-  ifaddrmsg fixed{};
-  fixed.ifa_family = address.address.family == 4 ? AF_INET : AF_INET6;
-  fixed.ifa_prefixlen = address.length;
-  fixed.ifa_index = static_cast<uint32_t>(address.index);
-  NetlinkRequest request(type, static_cast<uint16_t>(NLM_F_ACK | flags), fixed);
-  request.Address(IFA_LOCAL, address.address);
-  request.Address(IFA_ADDRESS, address.address);
-  if (address.address.family == 6 && type == RTM_NEWADDR) request.U32(IFA_FLAGS, IFA_F_NODAD);
+Result<> Change(NetlinkVerb verb, const DeviceAddress& address, const char* word) {
+  NetlinkRequest request = AddressRequest(verb, address);
   auto done =
-      NetlinkOnce(request, std::string("cannot ") + verb + " an address of /" +
+      NetlinkOnce(request, std::string("cannot ") + word + " an address of /" +
                                std::to_string(address.length) + " on link " + std::to_string(address.index));
   if (!done) return done.error();
   return Unit{};
 }
 
 }  // namespace
+
+NetlinkRequest AddressRequest(NetlinkVerb verb, const DeviceAddress& address) {
+  ifaddrmsg fixed{};
+  fixed.ifa_family = address.address.family == 4 ? AF_INET : AF_INET6;
+  fixed.ifa_prefixlen = address.length;
+  fixed.ifa_index = static_cast<uint32_t>(address.index);
+  bool removes = verb == NetlinkVerb::kDelete;
+  NetlinkRequest request(removes ? RTM_DELADDR : RTM_NEWADDR, FlagsOf(removes ? verb : NetlinkVerb::kSet),
+                         fixed);
+  request.Address(IFA_LOCAL, address.address);
+  request.Address(IFA_ADDRESS, address.address);
+  if (address.address.family == 6 && !removes) request.U32(IFA_FLAGS, IFA_F_NODAD);
+  return request;
+}
 
 Result<std::vector<DeviceAddress>> ListAddresses() {
   NetlinkRequest request(RTM_GETADDR, NLM_F_DUMP, ifaddrmsg{});
@@ -50,11 +57,11 @@ Result<std::vector<DeviceAddress>> ListAddresses() {
 }
 
 Result<> AddAddress(const DeviceAddress& address) {
-  return Change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, address, "add");
+  return Change(NetlinkVerb::kSet, address, "add");
 }
 
 Result<> DeleteAddress(const DeviceAddress& address) {
-  return Change(RTM_DELADDR, 0, address, "delete");
+  return Change(NetlinkVerb::kDelete, address, "delete");
 }
 
 }  // namespace twill

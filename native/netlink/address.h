@@ -17,6 +17,8 @@ struct DeviceAddress {
 };
 
 Result<std::vector<DeviceAddress>> ListAddresses();
+// One of many changes. `kAdd` refreshes one that is there, as `kSet` does.
+NetlinkRequest AddressRequest(NetlinkVerb verb, const DeviceAddress& address);
 // Adds, or refreshes one that is there. An IPv6 address is usable at once (no duplicate detection: on a
 // point-to-point device there is nobody to ask).
 Result<> AddAddress(const DeviceAddress& address);

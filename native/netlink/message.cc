@@ -16,6 +16,19 @@ void NetlinkRequest::Attribute(uint16_t type, const void* data, size_t len) {
   Append(data, len);
 }
 
+size_t NetlinkRequest::Begin(uint16_t type) {
+  size_t begun = bytes_.size();
+  Attribute(type, nullptr, 0);
+  return begun;
+}
+
+void NetlinkRequest::End(size_t begun) {
+  nlattr header;
+  std::memcpy(&header, bytes_.data() + begun, sizeof header);
+  header.nla_len = static_cast<uint16_t>(bytes_.size() - begun);
+  std::memcpy(bytes_.data() + begun, &header, sizeof header);
+}
+
 ByteSpan NetlinkRequest::Finish(uint32_t sequence) {
   nlmsghdr header;
   std::memcpy(&header, bytes_.data(), sizeof header);
@@ -43,6 +56,10 @@ ByteSpan FindAttribute(ByteSpan attributes, uint16_t type) {
     attributes = attributes.subspan(step);
   }
   return {};
+}
+
+bool HasAttribute(ByteSpan attributes, uint16_t type) {
+  return FindAttribute(attributes, type).data() != nullptr;
 }
 
 uint32_t AttributeU32(ByteSpan attributes, uint16_t type, uint32_t otherwise) {

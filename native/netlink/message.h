@@ -17,6 +17,15 @@ namespace twill {
 
 using ByteSpan = std::span<const uint8_t>;
 
+// What is to become of an entry. `kAdd`: an error where one with its key is there. `kSet`: it is replaced
+// then.
+enum class NetlinkVerb { kAdd, kSet, kDelete };
+
+constexpr uint16_t FlagsOf(NetlinkVerb verb) {
+  if (verb == NetlinkVerb::kDelete) return NLM_F_ACK;
+  return NLM_F_ACK | NLM_F_CREATE | (verb == NetlinkVerb::kAdd ? NLM_F_EXCL : NLM_F_REPLACE);
+}
+
 // Builds one request. Attributes are appended in call order.
 class NetlinkRequest {
  public:
@@ -30,9 +39,14 @@ class NetlinkRequest {
   }
 
   void Attribute(uint16_t type, const void* data, size_t len);
+  void U8(uint16_t type, uint8_t value) { Attribute(type, &value, sizeof value); }
   void U32(uint16_t type, uint32_t value) { Attribute(type, &value, sizeof value); }
   void Text(uint16_t type, const std::string& text) { Attribute(type, text.c_str(), text.size() + 1); }
   void Address(uint16_t type, const IpAddr& a) { Attribute(type, a.bytes.data(), a.size()); }
+
+  // What is appended until End belongs to this attribute.
+  size_t Begin(uint16_t type);
+  void End(size_t begun);
 
   // The whole message, numbered.
   ByteSpan Finish(uint32_t sequence);
@@ -64,6 +78,8 @@ struct NetlinkAnswer {
 
 // Finds one attribute in a run of them; empty where it is absent.
 ByteSpan FindAttribute(ByteSpan attributes, uint16_t type);
+// Also of an attribute without a value, which is a flag.
+bool HasAttribute(ByteSpan attributes, uint16_t type);
 uint32_t AttributeU32(ByteSpan attributes, uint16_t type, uint32_t otherwise = 0);
 std::string AttributeText(ByteSpan attributes, uint16_t type);
 // Family 0 where it is absent or of another size.

@@ -14,26 +14,40 @@ rtmsg FixedPartFor(uint8_t family) {
   return fixed;
 }
 
-Result<> Change(uint16_t message, uint16_t flags, const Route& route, const char* verb) {
+Result<> Change(NetlinkVerb verb, const Route& route, const char* word) {
+  NetlinkRequest request = RouteRequest(verb, route);
+  auto done = NetlinkOnce(request, std::string("cannot ") + word + " a route of /" +
+                                       std::to_string(route.destination.length) + " on link " +
+                                       std::to_string(route.index));
+  if (!done) return done.error();
+  return Unit{};
+}
+
+}  // namespace
+
+NetlinkRequest RouteRequest(NetlinkVerb verb, const Route& route) {
   rtmsg fixed = FixedPartFor(route.destination.address.family);
   fixed.rtm_dst_len = route.destination.length;
   fixed.rtm_table = RT_TABLE_MAIN;
   fixed.rtm_protocol = route.protocol;
   fixed.rtm_type = route.type;
-  fixed.rtm_scope = route.scope;
-  if (message == RTM_DELROUTE) fixed.rtm_scope = RT_SCOPE_NOWHERE;
+  fixed.rtm_scope = verb == NetlinkVerb::kDelete ? static_cast<uint8_t>(RT_SCOPE_NOWHERE) : route.scope;
   if (route.onlink) fixed.rtm_flags = RTNH_F_ONLINK;
-  NetlinkRequest request(message, static_cast<uint16_t>(NLM_F_ACK | flags), fixed);
+  NetlinkRequest request(verb == NetlinkVerb::kDelete ? RTM_DELROUTE : RTM_NEWROUTE, FlagsOf(verb), fixed);
   request.Address(RTA_DST, route.destination.address);
   if (route.index != 0) request.U32(RTA_OIF, static_cast<uint32_t>(route.index));
+  if (route.priority != 0) request.U32(RTA_PRIORITY, route.priority);
   if (route.gateway.family != 0) request.Address(RTA_GATEWAY, route.gateway);
   if (route.source.family != 0) request.Address(RTA_PREFSRC, route.source);
-  if (route.priority != 0) request.U32(RTA_PRIORITY, route.priority);
-  auto done = NetlinkOnce(request, std::string("cannot ") + verb + " a route of /" +
-                                       std::to_string(route.destination.length) + " on link " +
-                                       std::to_string(route.index));
-  if (!done) return done.error();
-  return Unit{};
+  return request;
+}
+
+NetlinkRequest RouteLookUp(const IpAddr& destination) {
+  rtmsg fixed = FixedPartFor(destination.family);
+  fixed.rtm_dst_len = destination.family == 4 ? 32 : 128;
+  NetlinkRequest request(RTM_GETROUTE, NLM_F_ACK, fixed);
+  request.Address(RTA_DST, destination);
+  return request;
 }
 
 Route RouteOf(const NetlinkAnswer& answer) {
@@ -55,8 +69,6 @@ Route RouteOf(const NetlinkAnswer& answer) {
   return route;
 }
 
-}  // namespace
-
 Result<std::vector<Route>> ListRoutes(uint8_t family) {
   NetlinkRequest request(RTM_GETROUTE, NLM_F_DUMP, FixedPartFor(family));
   auto answers = NetlinkOnce(request, "cannot list routes");
@@ -69,18 +81,15 @@ Result<std::vector<Route>> ListRoutes(uint8_t family) {
 }
 
 Result<> ReplaceRoute(const Route& route) {
-  return Change(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route, "set");
+  return Change(NetlinkVerb::kSet, route, "set");
 }
 
 Result<> DeleteRoute(const Route& route) {
-  return Change(RTM_DELROUTE, 0, route, "delete");
+  return Change(NetlinkVerb::kDelete, route, "delete");
 }
 
 Result<Route> LookUpRoute(const IpAddr& destination) {
-  rtmsg fixed = FixedPartFor(destination.family);
-  fixed.rtm_dst_len = destination.family == 4 ? 32 : 128;
-  NetlinkRequest request(RTM_GETROUTE, 0, fixed);
-  request.Address(RTA_DST, destination);
+  NetlinkRequest request = RouteLookUp(destination);
   auto answers = NetlinkOnce(request, "cannot look up a route");
   if (!answers) return answers.error();
   if (answers->empty()) return Error{"ERR_TWILL_NETLINK", "the kernel answered a route lookup with nothing"};

@@ -22,6 +22,10 @@ struct Route {
 };
 
 Result<std::vector<Route>> ListRoutes(uint8_t family);
+// One of many changes, to go out with others (NetlinkSocket::Batch).
+NetlinkRequest RouteRequest(NetlinkVerb verb, const Route& route);
+NetlinkRequest RouteLookUp(const IpAddr& destination);
+Route RouteOf(const NetlinkAnswer& answer);
 // Adds, or replaces the one to the same destination with the same priority.
 Result<> ReplaceRoute(const Route& route);
 Result<> DeleteRoute(const Route& route);

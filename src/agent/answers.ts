@@ -42,7 +42,7 @@ export class Answers {
 
   peers(): JsonRows {
     const { peers, plane } = this.#running;
-    return new JsonRows(peerRows(peers.entries, plane.peerStats()));
+    return new JsonRows(peerRows(peers.entries, plane));
   }
 
   /** Throws ERR_TWILL_ARGUMENT. */
@@ -61,9 +61,11 @@ export class Answers {
     );
   }
 
-  /** The peer that somebody means, and what lies between it and us. Throws ERR_TWILL_ADDRESS or _ARGUMENT. */
+  /** The peer that somebody means, and what lies between it and us. Throws ERR_TWILL_ADDRESS, _ARGUMENT or _CONTROL. */
   peer(params: Json): Json {
     const { backend, holder, peers, plane, underlay } = this.#running;
+    if (backend.carrier !== 'tunnel')
+      throw new TwillError('ERR_TWILL_CONTROL', `backend ${backend.type} has no tunnel to probe: use ping`);
     const node = { backend, plane, underlay, ownSubnets: holder.lease.subnets, entries: peers.entries };
     return peerJson(textParameter(params, 'peer'), node);
   }
@@ -71,8 +73,9 @@ export class Answers {
   /** What passes the plane. Throws ERR_TWILL_ARGUMENT, _ADDRESS or _CONTROL. */
   capture(params: Json): ControlStream {
     const { backend, node, peers, plane, underlay } = this.#running;
+    const { encap, port } = backend.carrier === 'tunnel' ? backend : { encap: null, port: 0 };
     return captureStream(params, plane, peers.entries, {
-      ...{ device: plane.deviceName, encap: backend.encap, port: backend.port, mtuBytes: plane.mtuBytes },
+      ...{ device: plane.deviceName, encap, port, mtuBytes: plane.mtuBytes },
       addresses: localTexts(underlay),
       mac: node.mac?.toString() ?? null,
     });

@@ -23,7 +23,7 @@ export function clusterOf(netConfText: string, origin: string, reading: NetConfR
   try {
     const netConf = parseNetConf(netConfText, reading);
     const backend = createBackend(netConf.backend);
-    if (backend.encap === 'udp' && !netConf.enableIpv4) {
+    if (backend.type === 'udp' && !netConf.enableIpv4) {
       throw new TwillError(
         'ERR_TWILL_CONFIG',
         'Backend.Type "udp" carries IPv4 alone: set EnableIPv4 to true, or Backend.Type to "vxlan"',
@@ -38,7 +38,7 @@ export function clusterOf(netConfText: string, origin: string, reading: NetConfR
 
 /** Of the addresses that we need outside: one for each family inside, and udp carries IPv4 alone. */
 export function underlayFamilies({ netConf, backend }: Cluster): IpFamily[] {
-  if (backend.encap === 'udp') return [4];
+  if (backend.type === 'udp') return [4];
   return [...(netConf.enableIpv4 ? [4 as const] : []), ...(netConf.enableIpv6 ? [6 as const] : [])];
 }
 

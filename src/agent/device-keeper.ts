@@ -6,6 +6,7 @@ import type { Plane } from '../dataplane/plane.js';
 import type { Netlink, NetlinkEvent } from '../native/netlink.js';
 import type { Logger } from '../observe/log.js';
 import type { Clock } from './clock.js';
+import type { Mended } from './mended.js';
 
 export interface DeviceKeeperParts {
   readonly plane: Plane;
@@ -16,6 +17,7 @@ export interface DeviceKeeperParts {
   readonly explain: (error: unknown) => unknown;
   /** Why it cannot be ours again, where another has taken its place for good. */
   readonly supplanter: () => Error | null;
+  readonly mended: Mended;
 }
 
 /** Changes come in bursts: a device that goes takes addresses and routes with it. */
@@ -25,11 +27,15 @@ const PAUSE_MS = 500;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5000;
 const LOOK_AGAIN_MS = 30_000;
+/** In place of that where changes go on for long, as when many peers come. */
+const LEAST_GAP_MS = 200;
 
 export class DeviceKeeper {
   readonly #parts: DeviceKeeperParts;
   #trouble: string | null = null;
   #failures = 0;
+  /** When the plane wants to try again what was refused. */
+  #retryInMs: number | null = null;
 
   constructor(parts: DeviceKeeperParts) {
     this.#parts = parts;
@@ -46,28 +52,37 @@ export class DeviceKeeper {
     // What happened between the opening of the plane and the start of the watch counts too.
     let isChanged = true;
     let wake = () => {};
-    const isOurs = ({ kind, index }: NetlinkEvent) => {
-      if (kind === 'lost' || index === plane.deviceIndex) return true;
+    let lookedAtMs = 0;
+    let isBusy = false;
+    const isOurs = (event: NetlinkEvent) => {
+      if (event.kind === 'lost' || plane.concerns(event)) return true;
       // What is in our way may be another device.
-      return this.#failures > 0 && kind === 'link';
+      return this.#failures > 0 && event.kind === 'link';
     };
-    const watch = netlink.watch((events) => {
-      if (!events.some(isOurs)) return;
-      isChanged = true;
-      wake();
-    });
+    const watch = netlink.watch(
+      (events) => {
+        if (!events.some(isOurs)) return;
+        isChanged = true;
+        wake();
+      },
+      { neighbours: plane.watchesNeighbours },
+    );
     try {
       while (!signal.aborted) {
         if (!isChanged) {
           const changed = new AbortController();
           wake = () => changed.abort();
-          const waitMs = this.#failures > 0 ? this.#retryMs() : LOOK_AGAIN_MS;
-          await clock.sleep(waitMs, AbortSignal.any([signal, changed.signal]));
-        }
-        if (isChanged) await clock.sleep(SETTLE_MS, signal);
+          const retryMs = this.#retryMs();
+          await clock.sleep(retryMs ?? LOOK_AGAIN_MS, AbortSignal.any([signal, changed.signal]));
+          // Nothing has come: what is due is tried again, and now and then all of it is looked at.
+          if (!isChanged && retryMs === null) isChanged = true;
+        } else await clock.sleep(isBusy ? LEAST_GAP_MS : SETTLE_MS, signal);
         if (signal.aborted) return;
+        const isLook = isChanged || this.#failures > 0;
         isChanged = false;
-        if (this.#look()) await clock.sleep(PAUSE_MS, signal);
+        isBusy = clock.nowMs() - lookedAtMs < LEAST_GAP_MS;
+        lookedAtMs = clock.nowMs();
+        if (this.#look(isLook)) await clock.sleep(PAUSE_MS, signal);
       }
     } finally {
       watch.stop();
@@ -75,13 +90,17 @@ export class DeviceKeeper {
   }
 
   /** Whether something had to be put right. */
-  #look(): boolean {
-    const { plane, logger, explain } = this.#parts;
+  #look(isChanged: boolean): boolean {
+    const { plane, logger, explain, clock } = this.#parts;
     const device = plane.deviceName;
     try {
-      const { mended, trouble } = plane.reconcile();
+      const { mended, trouble, retryInMs } = plane.reconcile(isChanged);
       this.#failures = 0;
-      for (const what of mended) logger.warn({ device }, `device ${device}: ${what}`);
+      this.#retryInMs = retryInMs;
+      for (const what of mended) {
+        logger.warn({ device }, `device ${device}: ${what}`);
+        this.#parts.mended.note(`device ${device}: ${what}`, clock.nowMs());
+      }
       this.#note(trouble);
       return mended.length > 0;
     } catch (error) {
@@ -102,7 +121,9 @@ export class DeviceKeeper {
     else logger.error({ device }, `device ${device}: no packet can pass: ${trouble}`);
   }
 
-  #retryMs(): number {
+  /** null: nothing waits for another attempt. */
+  #retryMs(): number | null {
+    if (this.#failures === 0) return this.#retryInMs;
     return Math.min(FIRST_RETRY_MS * 2 ** (this.#failures - 1), LONGEST_RETRY_MS);
   }
 }

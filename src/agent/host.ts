@@ -16,6 +16,8 @@ export type HostNetlink = Pick<
   | 'watchNftables'
   | 'blackholeAdd'
   | 'blackholeDelete'
+  | 'vxlanAdd'
+  | 'linkDelete'
 >;
 
 const RT_TABLE_MAIN = 254;

@@ -3,6 +3,7 @@
  * device's name, and routes that are more specific than ours. It gives way to our device, but only where it surely is that;
  * whatever else bears the name is somebody's, and is left alone. Pure.
  */
+import { isOfTwill } from '../dataplane/kernel/alias.js';
 import { TwillError } from '../errors.js';
 import type { Link, Route } from '../native/netlink.js';
 import type { IpFamily } from '../net/ip.js';
@@ -10,8 +11,8 @@ import type { MacAddress } from '../net/mac.js';
 import type { Prefix } from '../net/prefix.js';
 
 export interface WantedDevice {
-  /** `flannel.1`; `flannel%d` lets the kernel pick the number. */
-  readonly name: string;
+  /** `flannel.1`; `flannel%d` lets the kernel pick the number; null: there is to be none. */
+  readonly name: string | null;
   readonly port: number;
   /** Of VXLAN. */
   readonly vni?: number;
@@ -41,7 +42,17 @@ export function findLeftovers(
     const { index, name, kind, mac } = link;
     const family = vxlanFamily(name, wanted);
     const why = kind === 'vxlan' ? notFlannels(link, wanted) : '';
-    if (family && why === null) {
+    if (isOfTwill(link, wanted.networks)) {
+      // The kernel carried what we wanted carried, perhaps with another VNI or under another backend.
+      leftovers.push({
+        index,
+        name,
+        kind: 'vxlan',
+        mac,
+        family: link.vxlan?.local?.family ?? 4,
+        inUse: false,
+      });
+    } else if (family && why === null) {
       leftovers.push({ index, name, kind: 'vxlan', mac, family, inUse: false });
     } else if (kind === 'tun' && isNamed(name, wanted.name) && (name === wanted.name || leads(link))) {
       leftovers.push({ index, name, kind: 'tun', mac: null, family: 4, inUse: link.carrier });
@@ -87,7 +98,8 @@ function notFlannels({ vxlan, master }: Link, { vni, port }: WantedDevice): stri
   return master === 0 ? null : ' that is part of a bridge or bond';
 }
 
-function isNamed(name: string, pattern: string): boolean {
+function isNamed(name: string, pattern: string | null): boolean {
+  if (pattern === null) return false;
   const [before = '', after] = pattern.split('%d');
   if (after === undefined) return name === pattern;
   return name.startsWith(before) && /^\d+$/.test(name.slice(before.length));

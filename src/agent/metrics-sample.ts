@@ -5,6 +5,7 @@ import type { Plane } from '../dataplane/plane.js';
 import type { Lease } from '../lease/lease.js';
 import type { DataplaneSample } from '../observe/metrics.js';
 import type { FirewallKeeper } from './firewall-keeper.js';
+import type { Mended } from './mended.js';
 import type { PeerTable } from './peers.js';
 import { subnetText } from './status.js';
 import type { Underlay } from './underlay.js';
@@ -14,6 +15,7 @@ export interface DataplaneParts {
   readonly node: BackendNode;
   readonly backend: Backend;
   readonly plane: Plane;
+  readonly mended: Mended;
   readonly peers: PeerTable;
   readonly lease: Lease;
   /** null: never. */
@@ -47,9 +49,10 @@ export function dataplaneSample(parts: DataplaneParts, texts: SubnetTexts): Data
       ...{ interface: underlay.interface, public_ip: node.publicIp.toString() },
       ...(node.publicIpv6 && { public_ipv6: node.publicIpv6.toString() }),
       ...{ subnet: subnetText(lease.subnets), device: plane.deviceName, backend: backend.type },
+      dataplane: plane.kind,
     },
     mtuBytes: plane.mtuBytes,
-    peerCounts: {
+    peerCounts: peerStats && {
       subnets: texts.of(peerStats, generation),
       get: (row, column) => peerStats.get(row, column),
       idleSeconds: (row) => peerStats.get(row, 'idleSeconds'),
@@ -59,6 +62,8 @@ export function dataplaneSample(parts: DataplaneParts, texts: SubnetTexts): Data
     quarantined: peers.quarantined.length,
     ...{ workers: stats.workers, poolSlots: stats.poolSlots, poolFree: stats.poolFree },
     ...{ offloads: stats.offloads, checksum: stats.checksum },
+    mended: parts.mended.count,
+    peersInTrouble: plane.troubles.size,
     deviceTrouble: parts.deviceTrouble !== null,
     rulesTrouble: parts.firewall.hasTrouble,
     rulesMended: parts.firewall.mendedTotal,

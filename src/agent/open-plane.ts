@@ -2,6 +2,8 @@
 import type { Backend } from '../backend/backend.js';
 import type { NetConf } from '../config/net-conf.js';
 import type { RunOptions } from '../config/run-options.js';
+import { KernelPlane } from '../dataplane/kernel/kernel-plane.js';
+import { RoutePlane } from '../dataplane/kernel/route-plane.js';
 import type { Plane } from '../dataplane/plane.js';
 import { UserspacePlane, type UserspacePlaneOptions } from '../dataplane/userspace.js';
 import { TwillError } from '../errors.js';
@@ -10,6 +12,7 @@ import { networkList } from './cluster.js';
 import type { HostNetlink } from './host.js';
 import type { WantedDevice } from './leftovers.js';
 import { explainOpenFailure } from './open-failure.js';
+import type { PlaneChoice } from './plane-choice.js';
 import type { Underlay } from './underlay.js';
 
 export function localAddresses(netConf: NetConf, { address, addressV6 }: Underlay) {
@@ -19,29 +22,43 @@ export function localAddresses(netConf: NetConf, { address, addressV6 }: Underla
 }
 
 export function wantedDevice({ tunName }: RunOptions, netConf: NetConf, backend: Backend): WantedDevice {
-  const { port, vni, deviceName } = backend;
   const networks = networkList(netConf);
+  if (backend.carrier !== 'tunnel') return { name: null, port: 0, networks };
+  const { port, vni, deviceName } = backend;
   return { name: tunName ?? deviceName, port, networks, ...(vni !== undefined && { vni }) };
+}
+
+export interface PlaneTerms extends Omit<UserspacePlaneOptions, 'backend'> {
+  readonly backend: Backend;
+  /** The underlay's. */
+  readonly interface: string;
 }
 
 export function openPlane(
   parts: { readonly openPlane?: (options: UserspacePlaneOptions) => Plane; readonly logger: Logger },
   netlink: HostNetlink,
-  options: UserspacePlaneOptions,
+  { kind }: PlaneChoice,
+  options: PlaneTerms,
 ): Plane {
+  const { backend, mac } = options;
   try {
-    return (parts.openPlane ?? UserspacePlane.open)(options);
+    if (backend.carrier !== 'tunnel') return RoutePlane.open(options);
+    if (kind === 'kernel' && mac) return KernelPlane.open({ ...options, backend, mac });
+    return (parts.openPlane ?? UserspacePlane.open)({ ...options, backend });
   } catch (error) {
-    const deviceName = options.deviceName ?? options.backend.deviceName;
-    unregistered(explained(error, netlink, { port: options.backend.port, deviceName }), parts.logger);
+    unregistered(explained(error, netlink, backend, options.deviceName), parts.logger);
   }
 }
 
+/** `deviceName`: where it is not the backend's. */
 export function explained(
   error: unknown,
   netlink: HostNetlink,
-  wanted: { port: number; deviceName: string },
+  backend: Backend,
+  deviceName?: string,
 ): unknown {
+  if (backend.carrier !== 'tunnel') return error;
+  const wanted = { port: backend.port, deviceName: deviceName ?? backend.deviceName };
   return explainOpenFailure(error, wanted, netlink.links());
 }
 

@@ -1,5 +1,5 @@
 /** Which peer somebody means who names it by its subnet, its endpoint or any address that it holds. Pure. */
-import type { Backend } from '../backend/backend.js';
+import type { TunnelBackend } from '../backend/backend.js';
 import type { Plane } from '../dataplane/plane.js';
 import { TwillError } from '../errors.js';
 import type { LeaseSubnets } from '../lease/lease.js';
@@ -36,7 +36,7 @@ export function localTexts({ address, addressV6 }: Underlay): string[] {
 export function peerJson(
   text: string,
   node: {
-    readonly backend: Pick<Backend, 'encap' | 'port'>;
+    readonly backend: Pick<TunnelBackend, 'encap' | 'port'>;
     readonly plane: Pick<Plane, 'deviceName' | 'mtuBytes' | 'trace'>;
     readonly ownSubnets: LeaseSubnets;
     readonly underlay: Underlay;
@@ -58,6 +58,11 @@ export function peerJson(
     rows: found.peers.map(({ subnet, endpoint }) => {
       const own = subnet.family === 4 ? ownSubnets.v4 : ownSubnets.v6;
       const traced = plane.trace(subnet.address);
+      if (traced.drop === null && traced.way === 'direct')
+        throw new TwillError(
+          'ERR_TWILL_CONTROL',
+          `${subnet} is reached without a tunnel, which leaves none to probe: use ping`,
+        );
       return {
         subnet: subnet.toString(),
         ownAddress: own?.address.toString() ?? null,

@@ -31,10 +31,13 @@ import { FirewallKeeper, firewallOf } from './firewall-keeper.js';
 import { openHealth } from './health.js';
 import { type HostNetlink, readHostNetwork } from './host.js';
 import type { Leftover, WantedDevice } from './leftovers.js';
+import { Mended } from './mended.js';
 import { explained, localAddresses, openPlane, unregistered, wantedDevice } from './open-plane.js';
 import type { OwnLease } from './own-lease.js';
 import { PeerTable } from './peers.js';
+import { choosePlane, type PlaneChoice, vxlanFaultOf } from './plane-choice.js';
 import { Readiness } from './readiness.js';
+import { refuseNat } from './refuse-nat.js';
 import type { AgentParts, Running } from './running.js';
 import type { SubnetEnvRead } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
@@ -74,8 +77,8 @@ export async function startNode(terms: StartTerms): Promise<Running> {
   if (start.signal.aborted) throw stoppedWhileStarting();
   const { options, parts, readiness } = start;
   const { netConfText, backend } = cluster;
-  const { underlay, node } = place;
-  const made = { underlay, node, backend, plane, startedAtMs, ...lease, ...doors, ...loops };
+  const { underlay, node, planeChoice } = place;
+  const made = { underlay, node, backend, plane, planeChoice, startedAtMs, ...lease, ...doors, ...loops };
   return { options, parts, clock, readiness, netConfText, ...made };
 }
 
@@ -111,6 +114,7 @@ async function readCluster({ parts, clock, random, signal }: Start): Promise<Rea
 interface Place {
   readonly underlay: Underlay;
   readonly node: BackendNode;
+  readonly planeChoice: PlaneChoice;
   readonly wanted: WantedDevice;
   readonly leftovers: readonly Leftover[];
   /** Where the store knows nodes by name. */
@@ -137,6 +141,9 @@ async function findPlace(start: Start, cluster: Cluster): Promise<Place> {
     { mtuBytes: underlay.mtuBytes, publicIp: `${underlay.publicIp ?? underlay.publicIpv6}` },
     `Using interface with name ${underlay.interface} and address ${underlay.address ?? underlay.addressV6}`,
   );
+  refuseNat(backend, underlay);
+  const planeChoice = choosePlane(options, backend, () => vxlanFaultOf(netlink));
+  logger.info({ dataplane: planeChoice.kind }, `Dataplane: ${planeChoice.kind} (${planeChoice.why})`);
   const identity = {
     publicIp: underlay.publicIp ?? IpAddress.of(4, 0n),
     publicIpv6: underlay.publicIpv6,
@@ -146,7 +153,7 @@ async function findPlace(start: Start, cluster: Cluster): Promise<Place> {
   const leftovers = takeable(wanted, netlink);
   const listing = await untilServed(() => store.list(signal), patience, signal);
   const macs =
-    backend.encap === 'vxlan'
+    backend.type === 'vxlan'
       ? chooseVtepMacs(
           listing,
           { ...identity, ...(ownNode && { name: ownNode.name }) },
@@ -154,7 +161,7 @@ async function findPlace(start: Start, cluster: Cluster): Promise<Place> {
           random,
         )
       : {};
-  return { underlay, node: { ...identity, ...macs }, wanted, leftovers, ownNode, listing };
+  return { underlay, node: { ...identity, ...macs }, planeChoice, wanted, leftovers, ownNode, listing };
 }
 
 interface TakenLease {
@@ -187,9 +194,10 @@ async function takeLease(start: Start, cluster: Cluster, place: Place): Promise<
 function openDataplane(start: Start, cluster: Cluster, place: Place, { lease }: OwnLease): Plane {
   const { options, parts, netlink, undo } = start;
   const { netConf, backend } = cluster;
-  const { underlay, node, leftovers } = place;
-  const plane = openPlane(parts, netlink, {
+  const { underlay, node, leftovers, planeChoice } = place;
+  const plane = openPlane(parts, netlink, planeChoice, {
     ...{ backend, subnets: lease.subnets, externalMtuBytes: underlay.mtuBytes },
+    interface: underlay.interface,
     overlayNetworks: networkList(netConf),
     ...{ workers: options.workers, sourceCheck: options.sourceCheck },
     offload: options.offload,
@@ -220,10 +228,13 @@ function wire(
   const { store, logger } = parts;
   const { netConf, backend } = cluster;
   const { subnets } = holder.lease;
+  const mended = new Mended();
   const device = new DeviceKeeper({
     ...{ plane, netlink, logger, clock },
-    explain: (error) => explained(error, netlink, { port: backend.port, deviceName: plane.deviceName }),
-    supplanter: () => supplanter(place.wanted, netlink),
+    explain: (error) => explained(error, netlink, backend, plane.deviceName),
+    // What flannel finds of the kernel's it keeps, and so do we.
+    supplanter: () => (plane.kind === 'userspace' ? supplanter(place.wanted, netlink) : null),
+    mended,
   });
   readiness.set('device', () => device.trouble);
   const peers = new PeerTable({
@@ -245,7 +256,7 @@ function wire(
     ...{ isWanted: options.blackholeRoute, resyncMs: options.resyncSeconds * 1000 },
   });
   return {
-    ...{ device, peers, firewall, subnetEnv },
+    ...{ device, peers, firewall, subnetEnv, mended },
     loops: [
       (signal: AbortSignal) => holder.keep(signal),
       (signal: AbortSignal) => peers.follow(signal),

@@ -4,7 +4,9 @@ import type { PeerColumn, PeerStats } from '../dataplane/peer-stats.js';
 import type { DirectionStats, Plane } from '../dataplane/plane.js';
 import type { Lease, LeaseSubnets } from '../lease/lease.js';
 import type { Json } from '../net/json.js';
+import type { Mended } from './mended.js';
 import type { PeerLease, PeerTable } from './peers.js';
+import type { PlaneChoice } from './plane-choice.js';
 import type { Underlay } from './underlay.js';
 
 export interface StatusParts {
@@ -15,6 +17,8 @@ export interface StatusParts {
   /** null: never, for it has no end. */
   readonly leaseRenewsAtMs: number | null;
   readonly plane: Plane;
+  readonly planeChoice: PlaneChoice;
+  readonly mended: Mended;
   readonly backend: Backend;
   /** Why the device carries nothing, if so. */
   readonly deviceTrouble: string | null;
@@ -45,10 +49,19 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
     },
     backend: {
       type: backend.type,
-      port: backend.port,
-      ...(backend.vni !== undefined && { vni: backend.vni }),
+      ...tunnelJson(backend),
       ...(node.mac && { mac: node.mac.toString() }),
       ...(node.macV6 && { macV6: node.macV6.toString() }),
+    },
+    dataplane: {
+      kind: plane.kind,
+      why: parts.planeChoice.why,
+      troubles: [...plane.troubles].map(([subnet, reason]) => ({
+        subnet: subnet === '' ? null : subnet,
+        reason,
+      })),
+      foreignRoutes: [...plane.foreignRoutes],
+      mended: parts.mended.json(),
     },
     store: {
       description: parts.storeDescription,
@@ -67,7 +80,10 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
       icmpSent: stats.icmpSent,
       icmpSuppressed: stats.icmpSuppressed,
     },
-    identity: { encap: identityHolds(stats.encap), decap: identityHolds(stats.decap) },
+    identity: {
+      encap: stats.encap && identityHolds(stats.encap),
+      decap: stats.decap && identityHolds(stats.decap),
+    },
     pool: { free: stats.poolFree, slots: stats.poolSlots },
     workers: stats.workers,
     offloads: { ...stats.offloads },
@@ -76,9 +92,20 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
   };
 }
 
+function tunnelJson(backend: Backend): { [key: string]: Json } {
+  if (backend.carrier !== 'tunnel') return {};
+  const { port, vni, directRouting } = backend;
+  return { port, ...(vni !== undefined && { vni }), directRouting };
+}
+
 /** One row for each row of the peer table, with what went to and came from it. */
-export function* peerRows(entries: readonly PeerLease[], stats: PeerStats): Generator<Json> {
-  const rowOf = new Map(stats.peers.map((peer, row) => [peer, row]));
+export function* peerRows(
+  entries: readonly PeerLease[],
+  plane: Pick<Plane, 'peerStats' | 'wayOf' | 'troubles'>,
+): Generator<Json> {
+  const stats = plane.peerStats();
+  const { troubles } = plane;
+  const rowOf = new Map(stats?.peers.map((peer, row) => [peer, row]));
   for (const { lease, peers } of entries) {
     for (const peer of peers) {
       yield {
@@ -86,6 +113,8 @@ export function* peerRows(entries: readonly PeerLease[], stats: PeerStats): Gene
         subnet: peer.subnet.toString(),
         endpoint: { address: peer.endpoint.address.toString(), port: peer.endpoint.port },
         mac: peer.mac?.toString() ?? null,
+        way: plane.wayOf(peer),
+        trouble: troubles.get(peer.subnet.toString()) ?? null,
         expiresAt: timeText(lease.expiresAtMs),
         isReservation: lease.expiresAtMs === undefined,
         ...countsJson(stats, rowOf.get(peer)),
@@ -94,8 +123,9 @@ export function* peerRows(entries: readonly PeerLease[], stats: PeerStats): Gene
   }
 }
 
-/** What went to and came from one peer; nothing where it is not in the table. */
-export function countsJson(stats: PeerStats, row: number | undefined): { [key: string]: Json } {
+/** What went to and came from one peer; nothing where it is not in the table, null where nobody counts. */
+export function countsJson(stats: PeerStats | null, row: number | undefined): { [key: string]: Json } {
+  if (!stats) return { encap: null, decap: null, idleSeconds: null };
   const count = (column: PeerColumn) => (row === undefined ? 0 : stats.get(row, column));
   const idleSeconds = row === undefined ? Number.POSITIVE_INFINITY : count('idleSeconds');
   return {
@@ -114,7 +144,9 @@ export function subnetText({ v4, v6 }: LeaseSubnets): string {
   return [v4, v6].flatMap((subnet) => (subnet ? [subnet.toString()] : [])).join(' ');
 }
 
-function direction({ received, receivedBytes, delivered, deliveredBytes, drops }: DirectionStats): Json {
+function direction(stats: DirectionStats | null): Json {
+  if (!stats) return null;
+  const { received, receivedBytes, delivered, deliveredBytes, drops } = stats;
   return { received, receivedBytes, delivered, deliveredBytes, drops: { ...drops } };
 }
 

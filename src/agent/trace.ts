@@ -18,7 +18,8 @@ export interface TraceParts {
   readonly found: PlaneTrace;
   readonly entries: readonly PeerLease[];
   readonly quarantined: readonly Quarantined[];
-  readonly stats: PeerStats;
+  /** null: nobody counts by peer. */
+  readonly stats: PeerStats | null;
   readonly ownSubnets: LeaseSubnets;
 }
 
@@ -41,12 +42,13 @@ export function traceJson(parts: TraceParts): { [key: string]: Json } {
     drop: null,
     peer: row ? peerJson(row.lease, row.peer, parts.stats) : null,
     endpoint: { address: found.endpoint.address.toString(), port: found.endpoint.port },
+    way: found.way ?? 'tunnel',
     header: explainHeader(found.header),
   };
 }
 
-function peerJson(lease: Lease, peer: Peer, stats: PeerStats): Json {
-  const row = stats.peers.indexOf(peer);
+function peerJson(lease: Lease, peer: Peer, stats: PeerStats | null): Json {
+  const row = stats?.peers.indexOf(peer) ?? -1;
   return {
     ...{ key: lease.key, subnet: peer.subnet.toString(), mac: peer.mac?.toString() ?? null },
     ...{ expiresAt: timeText(lease.expiresAtMs), isReservation: lease.expiresAtMs === undefined },

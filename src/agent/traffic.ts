@@ -2,8 +2,8 @@
  * What passes at this moment, for `twill top`: rates between two looks of one asker, and only of the peers it has room to
  * show, so that ten thousand peers cost no more to tell than ten.
  */
-import { PEER_COLUMNS, type PeerColumn, type PeerStats } from '../dataplane/peer-stats.js';
-import type { DirectionStats, Plane, PlaneStats } from '../dataplane/plane.js';
+import { PEER_COLUMNS, type PeerColumn, PeerStats } from '../dataplane/peer-stats.js';
+import type { DirectionStats, Plane, PlaneCounts } from '../dataplane/plane.js';
 import { TwillError } from '../errors.js';
 import type { Json } from '../net/json.js';
 
@@ -21,7 +21,7 @@ export interface TrafficRequest {
 
 interface Look {
   readonly atMs: number;
-  readonly stats: PlaneStats;
+  readonly stats: PlaneCounts & { readonly encap: DirectionStats; readonly decap: DirectionStats };
   readonly peers: PeerStats;
 }
 interface Session {
@@ -48,9 +48,17 @@ export class TrafficWatch {
     this.#nowMs = nowMs;
   }
 
+  /** Throws ERR_TWILL_CONTROL where nothing is counted. */
   look({ session, order, limit }: TrafficRequest): { [key: string]: Json } {
-    const peers = this.#plane.peerStats();
-    const now: Look = { atMs: this.#nowMs(), stats: this.#plane.stats(), peers };
+    // Without a count by peer there are the directions alone.
+    const peers = this.#plane.peerStats() ?? new PeerStats([]);
+    const stats = this.#plane.stats();
+    const { encap, decap } = stats;
+    if (!encap || !decap) {
+      const why = "the host's routes carry the packets, and nobody counts those";
+      throw new TwillError('ERR_TWILL_CONTROL', `${why}: look at interface ${this.#plane.deviceName}`);
+    }
+    const now: Look = { atMs: this.#nowMs(), stats: { ...stats, encap, decap }, peers };
     const before = this.#keep(session, now);
     const seconds = before ? (now.atMs - before.atMs) / 1000 : 0;
     const rates = new Rates(now, before, seconds);
@@ -59,7 +67,8 @@ export class TrafficWatch {
       encap: rates.direction('encap'),
       decap: rates.direction('decap'),
       drops: rates.drops(),
-      peers: peers.peers.length,
+      peers: stats.peers,
+      countsPeers: this.#plane.kind === 'userspace',
       rows: rates.order(order, limit).map((row) => rates.row(row)),
     };
   }

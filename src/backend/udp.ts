@@ -4,7 +4,7 @@
  */
 import { type BackendConfig, integerField } from '../config/net-conf.js';
 import type { IpFamily } from '../net/ip.js';
-import type { Backend, PeerDecision } from './backend.js';
+import type { PeerDecision, TunnelBackend } from './backend.js';
 import { innerMtu } from './mtu.js';
 
 /** flannel's default. */
@@ -13,13 +13,15 @@ const DEFAULT_PORT = 8285;
 const OVERHEAD_BYTES = { 4: 20 + 8, 6: 40 + 8 } as const;
 
 /** Throws ERR_TWILL_CONFIG. */
-export function udpBackend({ raw }: BackendConfig): Backend {
+export function udpBackend({ raw }: BackendConfig): TunnelBackend {
   const port = integerField(raw, 'Port', 0, 65_535) || DEFAULT_PORT;
   return {
     type: 'udp',
+    carrier: 'tunnel',
     encap: 'udp',
     port,
     deviceName: 'flannel%d',
+    ...{ directRouting: false, gbp: false, learning: false },
     overheadBytes: (underlay: IpFamily) => OVERHEAD_BYTES[underlay],
     deviceMtu: (externalMtu, underlay) => innerMtu(externalMtu, OVERHEAD_BYTES[underlay]),
     attributes: ({ publicIp }) => ({ publicIp, publicIpv6: null, backendType: '' }),

@@ -8,7 +8,7 @@ import type { IpAddress, IpFamily } from '../net/ip.js';
 import { field, goJson, type Json } from '../net/json.js';
 import { MacAddress } from '../net/mac.js';
 import type { Prefix } from '../net/prefix.js';
-import type { Backend, Peer, PeerDecision } from './backend.js';
+import type { Peer, PeerDecision, TunnelBackend } from './backend.js';
 import { innerMtu } from './mtu.js';
 
 /** flannel's default VNI; the Linux kernel's default port, which is not the 4789 that IANA assigned later. */
@@ -18,23 +18,22 @@ const DEFAULT_PORT = 8472;
 const OVERHEAD_BYTES = { 4: 14 + 20 + 8 + 8, 6: 14 + 40 + 8 + 8 } as const;
 
 /** Throws ERR_TWILL_CONFIG. */
-export function vxlanBackend({ raw }: BackendConfig): Backend {
+export function vxlanBackend({ raw }: BackendConfig): TunnelBackend {
   const vni = integerField(raw, 'VNI', 0, 0xffffff) ?? DEFAULT_VNI;
   const port = integerField(raw, 'Port', 0, 65_535) || DEFAULT_PORT;
   const outerMtu = integerField(raw, 'MTU', 0, 65_535) || undefined;
-  // `Learning` asks nothing of us: our table is complete. MacPrefix and Name are for Windows.
-  for (const key of ['DirectRouting', 'GBP']) {
-    if (!booleanField(raw, key, false)) continue;
-    const why = `Backend.${key} is true, which this version cannot do`;
-    throw new TwillError('ERR_TWILL_CONFIG', `network configuration: ${why}: leave it out`);
-  }
+  // MacPrefix and Name are for Windows.
   const data = (mac: MacAddress): Json => ({ VNI: vni, VtepMAC: mac.toString() });
   return {
     type: 'vxlan',
+    carrier: 'tunnel',
     encap: 'vxlan',
     port,
     vni,
     deviceName: `flannel.${vni}`,
+    directRouting: booleanField(raw, 'DirectRouting', false),
+    gbp: booleanField(raw, 'GBP', false),
+    learning: booleanField(raw, 'Learning', false),
     overheadBytes: (underlay: IpFamily) => OVERHEAD_BYTES[underlay],
     // More than the interface carries is no use: the kernel's own vxlan device is cut to it too.
     deviceMtu: (externalMtu, underlay) =>

@@ -24,6 +24,7 @@ export const statusCommand: Command = {
 
 /** More are for programs. */
 const MOST_QUARANTINED = 100;
+const MOST_MENDED = 10;
 
 export function renderStatus(status: Json, nowMs: number): string[] {
   const text = (...path: string[]) => {
@@ -40,6 +41,7 @@ export function renderStatus(status: Json, nowMs: number): string[] {
   const vxlan = has('backend', 'vni')
     ? `, VNI ${text('backend', 'vni')}, MAC ${text('backend', 'mac')}${macV6}`
     : '';
+  const port = has('backend', 'port') ? `, port ${text('backend', 'port')}` : '';
   const v6 = has('node', 'publicIpv6') ? ` ${text('node', 'publicIpv6')}` : '';
   const renewal = untilText(field(status, 'node', 'leaseRenewsAt'), nowMs, ', renewed in ', '');
   const end = has('node', 'leaseExpiresAt')
@@ -54,16 +56,15 @@ export function renderStatus(status: Json, nowMs: number): string[] {
       ['node', `${text('node', 'publicIp')}${v6} on ${text('node', 'interface')}`],
       ['lease', `${text('node', 'subnet')}, ${end}`],
       ['device', `${text('node', 'device')}, MTU ${text('node', 'mtuBytes')}${device}`],
-      ['backend', `${text('backend', 'type')}, port ${text('backend', 'port')}${vxlan}`],
+      ['backend', `${text('backend', 'type')}${port}${vxlan}`],
+      ...(has('dataplane') ? [['plane', `${text('dataplane', 'kind')} (${text('dataplane', 'why')})`]] : []),
       ...firewallRows(status, nowMs),
       ['store', `${text('store', 'description')}: ${trouble}${snapshot}`],
       ['peers', `${text('peers')}, generation ${text('generation')}`],
-      ['workers', `${text('workers')}, pool ${text('pool', 'free')} of ${text('pool', 'slots')} free`],
-      ['offload', offloadText(status)],
-      ['icmp', `${text('counters', 'icmpSent')} sent, ${text('counters', 'icmpSuppressed')} suppressed`],
+      ...(has('workers') ? engineRows(status, text) : []),
     ],
   );
-  lines.push('', ...counterLines(status));
+  lines.push('', ...counterLines(status), ...troubleLines(status), ...mendedLines(status, nowMs));
   const quarantined = items(field(status, 'quarantined'));
   if (quarantined.length > 0) {
     lines.push('', `quarantined: ${quarantined.length}`);
@@ -73,6 +74,43 @@ export function renderStatus(status: Json, nowMs: number): string[] {
     if (more > 0) lines.push(`  and ${more} more: --json names them all`);
   }
   return lines;
+}
+
+/** Of our own packet path. */
+function engineRows(status: Json, text: (...path: string[]) => string): string[][] {
+  return [
+    ['workers', `${text('workers')}, pool ${text('pool', 'free')} of ${text('pool', 'slots')} free`],
+    ['offload', offloadText(status)],
+    ['icmp', `${text('counters', 'icmpSent')} sent, ${text('counters', 'icmpSuppressed')} suppressed`],
+  ];
+}
+
+/** Peers that are not reached as wanted, and what of others is in the overlay's range. */
+function troubleLines(status: Json): string[] {
+  const troubles = items(field(status, 'dataplane', 'troubles'));
+  const foreign = items(field(status, 'dataplane', 'foreignRoutes'));
+  const shownTroubles = troubles.slice(0, MOST_QUARANTINED).map((trouble) => {
+    const subnet = field(trouble, 'subnet') ?? null;
+    return `  ${subnet === null ? '' : `${shown(subnet)}: `}${shown(field(trouble, 'reason'))}`;
+  });
+  return [
+    ...(troubles.length > 0
+      ? ['', `TROUBLE with the kernel's tables: ${troubles.length}`, ...shownTroubles]
+      : []),
+    ...(foreign.length > 0 ? ['', `routes of others into the overlay, left alone: ${foreign.length}`] : []),
+    ...foreign.slice(0, MOST_QUARANTINED).map((route) => `  ${shown(route)}`),
+  ];
+}
+
+/** What others have changed of ours. */
+function mendedLines(status: Json, nowMs: number): string[] {
+  const count = Number(field(status, 'dataplane', 'mended', 'count') ?? 0);
+  if (count === 0) return [];
+  const last = items(field(status, 'dataplane', 'mended', 'last')).slice(-MOST_MENDED);
+  const lines = last.map(
+    (one) => `  ${ago(shown(field(one, 'at')), nowMs)} ago: ${shown(field(one, 'what'))}`,
+  );
+  return ['', `put right: ${count}${count > last.length ? `, the last ${last.length}` : ''}`, ...lines];
 }
 
 /** Or what is missing. */
@@ -120,6 +158,7 @@ function counterLines(status: Json): string[] {
   const rows: string[][] = [];
   const drops: string[][] = [];
   for (const direction of ['encap', 'decap']) {
+    if ((field(status, 'counters', direction) ?? null) === null) continue;
     const count = (name: string) => Number(field(status, 'counters', direction, name) ?? 0);
     const named = Object.entries(field(status, 'counters', direction, 'drops') ?? {});
     const dropped = named.reduce((sum, [, value]) => sum + Number(value), 0);
@@ -131,6 +170,7 @@ function counterLines(status: Json): string[] {
     for (const [name, value] of named)
       if (value !== 0) drops.push([`  ${direction}`, printable(name), String(value)]);
   }
+  if (rows.length === 0) return ['packets are not counted: the host routes them by itself'];
   const header = ['packets', 'received', '', 'delivered', '', 'dropped', 'all accounted for'];
   return [...table(header, rows), ...(drops.length > 0 ? ['', 'drops', ...table([], drops)] : [])];
 }

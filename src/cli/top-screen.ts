@@ -94,7 +94,8 @@ export function renderTop(traffic: Json, view: TopView): string[] {
   // One line for the titles, one for the foot.
   const room = view.rows === null ? Number.POSITIVE_INFINITY : view.rows - head.length - 2;
   const rows = items(field(traffic, 'rows'));
-  const lines = rows.length === 0 ? [...head, 'no peers'] : [...head];
+  const none = field(traffic, 'countsPeers') === false ? 'the kernel counts no packets by peer' : 'no peers';
+  const lines = rows.length === 0 ? [...head, none] : [...head];
   if (rows.length > 0 && room > 0) lines.push(...peerLines(rows.slice(0, room), view, paint));
   if (view.rows !== null) {
     while (lines.length < view.rows - 1) lines.push('');

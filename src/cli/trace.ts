@@ -32,6 +32,7 @@ export function renderTrace(trace: Json): string[] {
   const text = (...path: string[]) => printable(String(field(trace, ...path) ?? '-'));
   const rows: string[][] = [['address', text('address')]];
   const drop = field(trace, 'drop') ?? null;
+  const isDirect = field(trace, 'way') === 'direct';
   if (drop !== null) {
     rows.push(['dropped', text('drop')]);
     if (field(trace, 'ownSubnet') === true)
@@ -44,7 +45,9 @@ export function renderTrace(trace: Json): string[] {
     const mac = (field(trace, 'peer', 'mac') ?? null) === null ? '' : `, MAC ${text('peer', 'mac')}`;
     rows.push(
       ['peer', `${text('peer', 'subnet')}${mac}`],
-      ['endpoint', `UDP ${endpointText(field(trace, 'endpoint'))}`],
+      isDirect
+        ? ['gateway', text('endpoint', 'address')]
+        : ['endpoint', `UDP ${endpointText(field(trace, 'endpoint'))}`],
     );
     const peer = field(trace, 'peer') ?? null;
     if (field(peer, 'encap') !== undefined) {
@@ -53,13 +56,19 @@ export function renderTrace(trace: Json): string[] {
       const [sent, received] = ['encap', 'decap'].map((direction) => countText(field(peer, direction)));
       const heard = idleText(field(peer, 'idleSeconds'));
       rows.push(['lease', ends === '-' ? never : `ends ${ends}`]);
-      rows.push(['so far', `sent ${sent}, received ${received}, last heard ${heard}`]);
+      if (field(peer, 'encap') !== null)
+        rows.push(['so far', `sent ${sent}, received ${received}, last heard ${heard}`]);
     }
   }
   rows.push(['MTU', text('mtuBytes')]);
   const header = items(field(trace, 'header'));
   const lines = table([], rows);
   if (drop !== null) return lines;
+  if (isDirect)
+    return [
+      ...lines,
+      'way       directly: the peer is on a network of this host, so nothing is put in front',
+    ];
   if (header.length === 0) return [...lines, 'header    none: the packet itself is the UDP payload'];
   const fields = header.map((part) => [
     `  ${printable(String(field(part, 'bytes')))}`,

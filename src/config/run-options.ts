@@ -31,7 +31,7 @@ export interface RunOptions {
   readonly resyncSeconds: number;
   /** Drop what is for our subnet and for no pod in it. */
   readonly blackholeRoute: boolean;
-  readonly dataplane: 'userspace';
+  readonly dataplane: (typeof DATAPLANES)[number];
   readonly workers: number;
   /** Processors that the workers stay on, by turns; none: any. */
   readonly workerCpus: readonly number[];
@@ -48,6 +48,9 @@ export interface RunOptions {
   /** What flags ask for and this version leaves undone, in words. */
   readonly undone: readonly string[];
 }
+
+/** `auto`: the kernel's vxlan device where there is one. */
+export const DATAPLANES = ['userspace', 'kernel', 'auto'] as const;
 
 export const DEFAULT_CONTROL_SOCKET = '/run/twill/control.sock';
 
@@ -98,9 +101,9 @@ export const runFlags: readonly FlagSpec[] = [
   {
     name: 'dataplane',
     kind: 'choice',
-    choices: ['userspace'],
+    choices: DATAPLANES,
     default: 'userspace',
-    help: 'what carries the packets',
+    help: "what carries VXLAN: our own packet path, the kernel's vxlan device, or that where there is one",
   },
   {
     name: 'workers',
@@ -186,7 +189,7 @@ export function runOptions(
     firewall: firewallChoice(values, given, asFlannel),
     resyncSeconds: Number(values['iptables-resync']),
     blackholeRoute: values['ip-blackhole-route'] === true,
-    dataplane: 'userspace',
+    dataplane: values['dataplane'] as RunOptions['dataplane'],
     workers: Number(values['workers']),
     workerCpus: cpuList(string('worker-cpus')),
     sourceCheck: values['source-check'] === 'on',

@@ -91,7 +91,7 @@ export function deviceFaults({ index, mtu }: Link, { mtuBytes, subnets, networks
 }
 
 /** Switches of the kernel that packets pass without; a kernel without IPv6 has none of its own, a container may not write. */
-function quietly(
+export function quietly(
   family: 'ipv4' | 'ipv6',
   deviceName: string,
   switches: { readonly [name: string]: number },
@@ -132,10 +132,7 @@ export function refuseRivalRoute(network: Prefix, deviceNames: readonly string[]
   }
 }
 
-/**
- * Deletes devices that ours replaces, but not for a device that then could not be made. What they carried stands still from
- * here on. Throws ERR_TWILL_DEVICE, ERR_TWILL_NETLINK or ERR_TWILL_PRIVILEGE, naming the device.
- */
+/** As `deleteDevices`, but not for a TUN that then could not be made. Throws ERR_TWILL_DEVICE, ERR_TWILL_NETLINK or ERR_TWILL_PRIVILEGE, naming the device. */
 export function makeWay(devices: readonly { readonly index: number; readonly name: string }[]): void {
   try {
     closeSync(openSync('/dev/net/tun', constants.O_RDWR));
@@ -143,6 +140,11 @@ export function makeWay(devices: readonly { readonly index: number; readonly nam
     const fix = 'load the module (modprobe tun), give the container the device, or run as root';
     throw new TwillError('ERR_TWILL_DEVICE', `cannot use /dev/net/tun: ${fix}`, { cause });
   }
+  deleteDevices(devices);
+}
+
+/** Deletes devices that give way to ours: what they carried stands still from here on. Throws ERR_TWILL_NETLINK or _PRIVILEGE. */
+export function deleteDevices(devices: readonly { readonly index: number; readonly name: string }[]): void {
   for (const { index, name } of devices) {
     try {
       netlink.linkDelete(index);

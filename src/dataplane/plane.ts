@@ -3,6 +3,7 @@
  * engine) is one; planes of the kernel are others.
  */
 import type { Peer } from '../backend/backend.js';
+import type { NetlinkEvent } from '../native/netlink.js';
 import type { IpAddress } from '../net/ip.js';
 import type { PeerStats } from './peer-stats.js';
 import type { PlaneTap, TapOptions } from './tap.js';
@@ -25,7 +26,7 @@ export interface DirectionStats {
 }
 
 /** What a dataplane has done since it is open, and what it has. */
-export interface PlaneStats {
+export interface PlaneStats extends PlaneCounts {
   /** Overlay to underlay. Bytes are those of inner packets. */
   readonly encap: DirectionStats;
   /** Underlay to overlay. Bytes received are those of datagrams, bytes delivered those of inner packets. */
@@ -53,6 +54,21 @@ export interface PlaneStats {
   readonly checksum: string;
 }
 
+/** The same of any plane; null: there is no such thing, or nobody counts it. */
+export interface PlaneCounts {
+  readonly encap: DirectionStats | null;
+  readonly decap: DirectionStats | null;
+  readonly icmpSent: number | null;
+  readonly icmpSuppressed: number | null;
+  readonly generation: number;
+  readonly peers: number;
+  readonly workers: number | null;
+  readonly poolFree: number | null;
+  readonly poolSlots: number | null;
+  readonly offloads: Readonly<Record<string, { wanted: boolean; active: boolean; refused: number }>>;
+  readonly checksum: string | null;
+}
+
 /** What would happen to a packet from this node to one address. */
 export type PlaneTrace =
   | {
@@ -61,41 +77,65 @@ export type PlaneTrace =
       /** The bytes in front of the inner packet inside the UDP payload; empty for flannel's udp. */
       readonly header: Uint8Array;
       readonly mtuBytes: number;
+      /** Default: in a tunnel. */
+      readonly way?: Way;
     }
   | { readonly drop: string; readonly mtuBytes: number };
 
-/** What came of a look at the device. */
-export interface DeviceState {
+/** How packets for a peer leave this host: inside datagrams, or as they are, on a network that the peer is on too. */
+export type Way = 'tunnel' | 'direct';
+
+/** `userspace`: our engine. `kernel`: its vxlan device. `routes`: those of the host. `none`: nothing is carried. */
+export type PlaneKind = 'userspace' | 'kernel' | 'routes' | 'none';
+
+/** What came of a look at what the kernel has of ours. */
+export interface PlaneState {
   /** What was found changed and has been put right, in words. */
   readonly mended: readonly string[];
   /** Why no packet can pass although nothing of ours is wrong; null: they can. */
   readonly trouble: string | null;
+  /** When something that was refused is to be tried again; null: nothing waits. */
+  readonly retryInMs: number | null;
 }
 
 export interface Plane {
+  readonly kind: PlaneKind;
+  /** Of ours; where the host's routes carry the packets, the interface that they leave by. */
   readonly deviceName: string;
-  /** The kernel's number for it; another one after `reconcile` had to make the device anew. */
-  readonly deviceIndex: number;
+  /** Changes of neighbours and forwarding entries concern it too. */
+  readonly watchesNeighbours: boolean;
   /** Largest inner packet in bytes. */
   readonly mtuBytes: number;
   /** Makes the peer table equal to `wanted` in one step (packets see it before or after, never half); the generation. */
   setPeers(wanted: readonly Peer[]): number;
-  stats(): PlaneStats;
+  /** How packets for a peer leave now. */
+  wayOf(peer: Peer): Way;
+  /** Peers of the table that are not reached as wanted, and why, by subnet; `''`: what is no peer's. */
+  readonly troubles: ReadonlyMap<string, string>;
+  /** Routes of others into the overlay, in words: they are left alone. */
+  readonly foreignRoutes: readonly string[];
+  stats(): PlaneCounts;
   /**
-   * What each peer of the table sent and got since it is there. Read before `stats`, the sums over peers are never above
-   * the totals.
+   * What each peer of the table sent and got since it is there; null: nobody counts it. Read before `stats`, the sums
+   * over peers are never above the totals.
    */
-  peerStats(): PeerStats;
+  peerStats(): PeerStats | null;
   trace(destination: IpAddress): PlaneTrace;
-  /** Copies what passes from now on. One at a time: ERR_TWILL_BUSY where one is open. */
+  /**
+   * Copies what passes from now on. One at a time: ERR_TWILL_BUSY where one is open; ERR_TWILL_CONTROL where packets
+   * do not pass us.
+   */
   openTap(options: TapOptions): PlaneTap;
   /**
-   * Compares the device with what it should be and puts right what others have changed. A device that was set down stays
-   * down, for somebody wanted it so. Throws a TwillError where mending fails: forwarding then stands still until a later call.
+   * Compares what the kernel has of ours with what it should be and puts right what others have changed; without
+   * `isChanged` tries again what is due, no more. A device that was set down stays down, for somebody wanted it so. Throws a
+   * TwillError where the device cannot be mended: forwarding then stands still until a later call.
    */
-  reconcile(): DeviceState;
+  reconcile(isChanged: boolean): PlaneState;
+  /** Whether such a change calls for a look. */
+  concerns(event: NetlinkEvent): boolean;
   /** Whether all that carries packets has shown a sign of life since the last call; ask no faster than it can. */
   isTurning(): boolean;
-  /** Stops forwarding, removes what was made. A second call does nothing. */
+  /** Ends our part: what of it is ours alone goes, what the kernel does by itself goes on. A second call does nothing. */
   close(): void;
 }

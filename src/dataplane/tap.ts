@@ -1,4 +1,5 @@
 /** Copies of what passes a plane, for somebody to read: see native/tap/. */
+import { TwillError } from '../errors.js';
 import type { NativeTapOptions } from '../native/binding.js';
 import { guard } from '../native/errors.js';
 import type { IpAddress } from '../net/ip.js';
@@ -38,6 +39,12 @@ export interface PlaneTap {
   counts(): TapCounts;
   /** A second call does nothing. */
   close(): void;
+}
+
+/** Why a plane of the kernel has none. */
+export function noTap(deviceName: string): TwillError {
+  const why = 'the kernel carries the packets here, and they do not pass us';
+  return new TwillError('ERR_TWILL_CONTROL', `${why}: use "twill capture --interface=${deviceName}"`);
 }
 
 /** Longest record: what a packet slot holds and its header. */

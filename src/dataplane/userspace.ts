@@ -7,11 +7,15 @@
  * From then on a join or leave touches our own table alone, never the kernel's. `reconcile` compares the device with that
  * plan again: what others changed is put right, and a device that is gone is opened anew, as a fresh engine with the same
  * peers.
+ *
+ * With DirectRouting a peer on a network of ours has a route of its own beside its row in the table: it is longer than that
+ * to the device, so packets take it, and where it goes they are back in the tunnel. The engine goes on taking what such
+ * a peer sends in a tunnel.
  */
-import type { Backend, Peer } from '../backend/backend.js';
+import type { Peer, TunnelBackend } from '../backend/backend.js';
 import type { OffloadName } from '../config/offload.js';
 import type { LeaseSubnets } from '../lease/lease.js';
-import { netlink } from '../native/netlink.js';
+import { type NetlinkEvent, netlink } from '../native/netlink.js';
 import type { IpAddress } from '../net/ip.js';
 import { MacAddress } from '../net/mac.js';
 import type { Prefix } from '../net/prefix.js';
@@ -24,13 +28,17 @@ import {
   refuseRivalRoute,
 } from './device.js';
 import { Engine, udpUnderlay } from './engine.js';
+import { EntryKeeper } from './kernel/entry-keeper.js';
+import type { WantedEntry } from './kernel/reconcile.js';
+import { directEntries, peerOf } from './kernel/wanted.js';
+import { askOnLink, nowhere, type OnLink } from './kernel/ways.js';
 import type { PeerStats } from './peer-stats.js';
-import type { DeviceState, Plane, PlaneStats, PlaneTrace } from './plane.js';
+import type { Plane, PlaneState, PlaneStats, PlaneTrace, Way } from './plane.js';
 import { addStats } from './stats.js';
 import { EngineTap, type PlaneTap, type TapOptions } from './tap.js';
 
 export interface UserspacePlaneOptions {
-  readonly backend: Backend;
+  readonly backend: TunnelBackend;
   /** Ours. */
   readonly subnets: LeaseSubnets;
   /** Our VTEP MAC, for VXLAN. */
@@ -61,6 +69,8 @@ export interface UserspacePlaneOptions {
 }
 
 export class UserspacePlane implements Plane {
+  readonly kind = 'userspace';
+  readonly watchesNeighbours = false;
   readonly mtuBytes: number;
   readonly #options: UserspacePlaneOptions;
   #engine: Engine;
@@ -69,7 +79,11 @@ export class UserspacePlane implements Plane {
   /** What the engines before this one did. */
   #past: PlaneStats | null = null;
   #tap: EngineTap | null = null;
+  /** Of direct routes, and of what an earlier run has left of them. */
+  readonly #routes: EntryKeeper;
+  #onLink: OnLink = nowhere;
   #pastOfPeers = new Map<string, Float64Array>();
+  #isKnown = false;
   #isClosed = false;
 
   private constructor(engine: Engine, options: UserspacePlaneOptions) {
@@ -78,6 +92,7 @@ export class UserspacePlane implements Plane {
     this.mtuBytes = mtuOf(options);
     // The next device takes the name of this one, also where the kernel picked the number.
     this.#options = { ...options, deviceName: this.#deviceName, replaces: [] };
+    this.#routes = new EntryKeeper(this.#territory);
   }
 
   /** Throws ERR_TWILL_SOCKET, _DEVICE, _PRIVILEGE, _NETLINK or _CONFIG; nothing is left behind then. */
@@ -89,8 +104,20 @@ export class UserspacePlane implements Plane {
     return this.#deviceName;
   }
 
-  get deviceIndex(): number {
-    return this.#engine.native.deviceIndex;
+  concerns({ index }: NetlinkEvent): boolean {
+    // Whether a peer is near depends on all routes and links.
+    return index === this.#deviceIndex || this.#options.backend.directRouting;
+  }
+
+  get troubles(): ReadonlyMap<string, string> {
+    return this.#routes.troubles;
+  }
+  get foreignRoutes(): readonly string[] {
+    return this.#routes.foreign;
+  }
+
+  wayOf({ endpoint }: Peer): Way {
+    return this.#onLink(endpoint.address) === null ? 'tunnel' : 'direct';
   }
 
   setPeers(wanted: readonly Peer[]): number {
@@ -102,6 +129,8 @@ export class UserspacePlane implements Plane {
     }
     // Without a device the next engine will know them.
     if (!this.#engine.isClosed) this.#engine.setPeers(wanted);
+    this.#isKnown = true;
+    this.#routes.want(this.#direct());
     return this.stats().generation;
   }
 
@@ -114,7 +143,9 @@ export class UserspacePlane implements Plane {
   }
 
   trace(destination: IpAddress): PlaneTrace {
-    return this.#engine.trace(destination);
+    const peer = peerOf(destination, this.#wanted);
+    const way = peer ? this.wayOf(peer) : 'tunnel';
+    return { ...this.#engine.trace(destination), ...(way === 'direct' && { way, header: new Uint8Array() }) };
   }
 
   openTap(options: TapOptions): PlaneTap {
@@ -129,9 +160,17 @@ export class UserspacePlane implements Plane {
     return this.#engine.isClosed || this.#engine.isTurning();
   }
 
-  reconcile(): DeviceState {
-    if (this.#isClosed) return { mended: [], trouble: null };
-    const link = netlink.links().find(({ index }) => index === this.deviceIndex);
+  reconcile(isChanged: boolean): PlaneState {
+    if (this.#isClosed) return { mended: [], trouble: null, retryInMs: null };
+    const device = this.#keepDevice();
+    if (!this.#isKnown) return { ...device, retryInMs: null };
+    if (!isChanged) this.#routes.retry();
+    const routes = isChanged && this.#options.backend.directRouting ? this.#routes.look(this.#direct()) : [];
+    return { ...device, mended: [...device.mended, ...routes], retryInMs: this.#routes.retryInMs };
+  }
+
+  #keepDevice(): Omit<PlaneState, 'retryInMs'> {
+    const link = netlink.links().find(({ index }) => index === this.#deviceIndex);
     if (!link || this.#engine.isClosed) {
       this.#reopen();
       return { mended: ['it was gone, and has been made anew'], trouble: null };
@@ -155,6 +194,26 @@ export class UserspacePlane implements Plane {
     this.#engine.close();
   }
 
+  get #deviceIndex(): number {
+    return this.#engine.native.deviceIndex;
+  }
+
+  /** Our route to the overlay network is no peer's. */
+  get #territory() {
+    const { overlayNetworks: networks, subnets } = this.#options;
+    const own = [subnets.v4, subnets.v6].flatMap((subnet) => subnet ?? []);
+    return { networks, own, devices: [], aside: [this.#deviceIndex] };
+  }
+
+  #direct(): WantedEntry[] {
+    if (!this.#options.backend.directRouting) return [];
+    this.#onLink = askOnLink(this.#wanted, [this.#deviceIndex]);
+    return this.#wanted.flatMap((peer) => {
+      const index = this.#onLink(peer.endpoint.address);
+      return index === null ? [] : directEntries(peer, index);
+    });
+  }
+
   /** The sockets go with the old engine, for two cannot hold the port; its counters stay. */
   #reopen(): void {
     this.#engine.close();
@@ -165,6 +224,7 @@ export class UserspacePlane implements Plane {
     this.#engine = engine;
     this.#deviceName = engine.native.deviceName;
     engine.setPeers(this.#wanted);
+    this.#routes.move(this.#territory);
     this.#tap?.follow(engine);
   }
 }

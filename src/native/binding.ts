@@ -185,6 +185,7 @@ export interface NativeEngine {
 export interface NativeLink {
   index: number;
   name: string;
+  alias: string;
   kind: string;
   mtu: number;
   up: boolean;
@@ -200,6 +201,8 @@ export interface NativeLink {
     local: Uint8Array | null;
     remote: Uint8Array | null;
     learning: boolean;
+    l2miss: boolean;
+    gbp: boolean;
     external: boolean;
   };
 }
@@ -231,19 +234,89 @@ export interface NativeRoute {
 }
 /** `lost`: the kernel dropped events; look at everything again. */
 export type NativeNetlinkEvent = {
-  kind: 'link' | 'address' | 'route' | 'lost';
+  kind: 'link' | 'address' | 'route' | 'neighbour' | 'lost';
   removed: boolean;
   index: number;
 };
+
+export interface NativeVxlanPlan {
+  name: string;
+  mac: Uint8Array;
+  mtu: number;
+  lower: number;
+  vni: number;
+  port: number;
+  local: Uint8Array;
+  learning: boolean;
+  gbp: boolean;
+}
+export interface NativeLinkCounters {
+  rxPackets: number;
+  rxBytes: number;
+  rxErrors: number;
+  rxDropped: number;
+  txPackets: number;
+  txBytes: number;
+  txErrors: number;
+  txDropped: number;
+}
+export interface NativeNeighbour {
+  address: Uint8Array;
+  mac: Uint8Array;
+  /** NUD_*. */
+  state: number;
+}
+export interface NativeForwardingEntry {
+  mac: Uint8Array;
+  endpoint: Uint8Array | null;
+  /** NUD_*. */
+  state: number;
+  self: boolean;
+}
+/** `add` fails where one with that key is there, `set` replaces it. */
+export type NativeVerb = 'add' | 'set' | 'delete';
+export type NativeNetlinkChange = { verb: NativeVerb; index: number } & (
+  | {
+      kind: 'route';
+      destination: Uint8Array;
+      prefixLength: number;
+      gateway: Uint8Array | null;
+      source: Uint8Array | null;
+      onlink: boolean;
+      /** 0: what the kernel gives it. */
+      priority: number;
+      protocol: number;
+      /** RTN_*; 0: unicast. */
+      type: number;
+    }
+  | { kind: 'neighbour'; address: Uint8Array; mac: Uint8Array | null }
+  | { kind: 'forwarding'; mac: Uint8Array; endpoint: Uint8Array | null }
+  | { kind: 'address'; address: Uint8Array; prefixLength: number }
+);
+export interface NativeRefusal {
+  errno: number;
+  message: string;
+}
 
 /** See native/netlink/. Every call is synchronous and acts in the network namespace of the process. */
 export interface NativeNetlink {
   links(): NativeLink[];
   linkSet(
     index: number,
-    change: { mtu?: number; up?: boolean; txQueueLength?: number; gsoMaxBytes?: number; name?: string },
+    change: {
+      mtu?: number;
+      up?: boolean;
+      txQueueLength?: number;
+      gsoMaxBytes?: number;
+      name?: string;
+      alias?: string;
+      mac?: Uint8Array;
+    },
   ): void;
   linkDelete(index: number): void;
+  /** A vxlan device as flannel makes it. Errno EOPNOTSUPP where this kernel has none. */
+  vxlanAdd(plan: NativeVxlanPlan): void;
+  linkCounters(index: number): NativeLinkCounters;
   addresses(): NativeAddress[];
   addressAdd(index: number, address: Uint8Array, prefixLength: number): void;
   addressDelete(index: number, address: Uint8Array, prefixLength: number): void;
@@ -269,8 +342,18 @@ export interface NativeNetlink {
   }): void;
   /** The kernel's answer to "how do you reach this address". */
   routeGet(destination: Uint8Array): NativeRoute;
+  /** Many of them; null where the kernel does not reach an address. */
+  routeGets(destinations: Uint8Array[]): (NativeRoute | null)[];
+  /** Of one device. */
+  neighbours(family: 4 | 6, index: number): NativeNeighbour[];
+  forwarding(index: number): NativeForwardingEntry[];
+  /** Many changes at once; null for each that was done, else why not. One that is refused holds up no other. */
+  change(changes: NativeNetlinkChange[]): (NativeRefusal | null)[];
   /** Calls back after changes (coalesced); `stop()` ends it. Keeps no process alive by itself. */
-  watch(onEvents: (events: NativeNetlinkEvent[]) => void): { stop(): void };
+  watch(
+    onEvents: (events: NativeNetlinkEvent[]) => void,
+    options?: { neighbours?: boolean },
+  ): { stop(): void };
   /** The same for tables, chains and rules of nftables with these names. */
   watchNftables(tables: readonly string[], chains: readonly string[], onChange: () => void): { stop(): void };
 }

@@ -2,12 +2,22 @@
 import { IpAddress, type IpFamily } from '../net/ip.js';
 import { MacAddress } from '../net/mac.js';
 import { Prefix } from '../net/prefix.js';
-import { loadNative, type NativeNetlinkEvent, type NativeRoute } from './binding.js';
+import {
+  loadNative,
+  type NativeLinkCounters,
+  type NativeNetlinkChange,
+  type NativeNetlinkEvent,
+  type NativeRefusal,
+  type NativeRoute,
+  type NativeVerb,
+} from './binding.js';
 import { guard } from './errors.js';
 
 export interface Link {
   readonly index: number;
   readonly name: string;
+  /** Free text of whoever made it. */
+  readonly alias: string;
   /** `veth`, `vxlan`, `tun`, ...; `''` for hardware. */
   readonly kind: string;
   readonly mtu: number;
@@ -28,6 +38,10 @@ export interface VxlanAttributes {
   readonly local: IpAddress | null;
   /** Where frames without an entry go: a host or a group. */
   readonly remote: IpAddress | null;
+  readonly learning: boolean;
+  readonly l2miss: boolean;
+  /** Group policy. */
+  readonly gbp: boolean;
   /** Tunnels are chosen packet by packet: there is no VNI. */
   readonly external: boolean;
 }
@@ -40,6 +54,38 @@ export interface LinkChange {
   /** Longest super-packet that the stack gives to the device. */
   readonly gsoMaxBytes?: number;
   readonly name?: string;
+  readonly alias?: string;
+  readonly mac?: MacAddress;
+}
+
+/** A vxlan device as flannel makes it: whom it sends to stands in its forwarding entries alone. */
+export interface VxlanPlan {
+  readonly name: string;
+  readonly mac: MacAddress;
+  readonly mtu: number;
+  /** Index of the device below. */
+  readonly lower: number;
+  readonly vni: number;
+  readonly port: number;
+  readonly local: IpAddress;
+  readonly learning: boolean;
+  readonly gbp: boolean;
+}
+export type LinkCounters = Readonly<NativeLinkCounters>;
+
+export interface Neighbour {
+  readonly address: IpAddress;
+  readonly mac: MacAddress;
+  /** NUD_*: 0x80 permanent. */
+  readonly state: number;
+}
+export interface ForwardingEntry {
+  readonly mac: MacAddress;
+  readonly endpoint: IpAddress | null;
+  /** NUD_*. */
+  readonly state: number;
+  /** Of the device itself, not of a bridge. */
+  readonly self: boolean;
 }
 
 export interface HostAddress {
@@ -80,6 +126,25 @@ export interface WantedRoute {
 
 export type NetlinkEvent = NativeNetlinkEvent;
 
+/** `add` fails with EEXIST where one with that key is there, `set` replaces it whoever has made it. */
+export type NetlinkChange = { readonly verb: NativeVerb; readonly index: number } & (
+  | {
+      readonly kind: 'route';
+      readonly destination: Prefix;
+      readonly gateway: IpAddress | null;
+      readonly onlink: boolean;
+      /** The metric; 0: the kernel's. */
+      readonly priority: number;
+      readonly protocol: number;
+    }
+  | { readonly kind: 'neighbour'; readonly address: IpAddress; readonly mac: MacAddress | null }
+  | { readonly kind: 'forwarding'; readonly mac: MacAddress; readonly endpoint: IpAddress | null }
+  | { readonly kind: 'address'; readonly address: IpAddress; readonly length: number }
+);
+
+/** Why the kernel did not do it, in its own words. */
+export type NetlinkRefusal = Readonly<NativeRefusal>;
+
 const native = () => loadNative().netlink;
 
 export const netlink = {
@@ -89,7 +154,7 @@ export const netlink = {
       mac: mac && MacAddress.fromBytes(mac),
       ...(vxlan && {
         vxlan: {
-          ...{ vni: vxlan.vni, port: vxlan.port, external: vxlan.external },
+          ...vxlan,
           local: vxlan.local && IpAddress.fromBytes(vxlan.local),
           remote: vxlan.remote && IpAddress.fromBytes(vxlan.remote),
         },
@@ -98,11 +163,21 @@ export const netlink = {
   },
 
   linkSet(index: number, change: LinkChange): void {
-    guard(() => native().linkSet(index, change));
+    const { mac, ...rest } = change;
+    guard(() => native().linkSet(index, { ...rest, ...(mac && { mac: mac.bytes() }) }));
   },
 
   linkDelete(index: number): void {
     guard(() => native().linkDelete(index));
+  },
+
+  /** Throws with errno EOPNOTSUPP where this kernel has no vxlan. */
+  vxlanAdd({ mac, local, ...plan }: VxlanPlan): void {
+    guard(() => native().vxlanAdd({ ...plan, mac: mac.bytes(), local: local.bytes() }));
+  },
+
+  linkCounters(index: number): LinkCounters {
+    return guard(() => native().linkCounters(index));
   },
 
   addresses(): HostAddress[] {
@@ -162,9 +237,40 @@ export const netlink = {
     return toRoute(guard(() => native().routeGet(address.bytes())));
   },
 
-  /** Calls back on the event loop after changes of links, addresses or routes. Keeps no process alive. */
-  watch(listener: (events: readonly NetlinkEvent[]) => void): { stop(): void } {
-    return guard(() => native().watch(listener));
+  /** Many of them in one go; null where the kernel does not reach an address. */
+  routeGets(addresses: readonly IpAddress[]): (Route | null)[] {
+    const bytes = addresses.map((address) => address.bytes());
+    return guard(() => native().routeGets(bytes)).map((route) => route && toRoute(route));
+  },
+
+  /** Of one device. */
+  neighbours(family: IpFamily, index: number): Neighbour[] {
+    return guard(() => native().neighbours(family, index)).map(({ address, mac, state }) => ({
+      ...{ address: IpAddress.fromBytes(address), mac: MacAddress.fromBytes(mac), state },
+    }));
+  },
+
+  /** Of one vxlan device. */
+  forwarding(index: number): ForwardingEntry[] {
+    return guard(() => native().forwarding(index)).map(({ mac, endpoint, ...rest }) => ({
+      ...{ ...rest, mac: MacAddress.fromBytes(mac), endpoint: endpoint && IpAddress.fromBytes(endpoint) },
+    }));
+  },
+
+  /** All in one go and in this order; for each null, or why it was refused. One that is refused holds up no other. */
+  change(changes: readonly NetlinkChange[]): (NetlinkRefusal | null)[] {
+    return guard(() => native().change(changes.map(toNative)));
+  },
+
+  /**
+   * Calls back on the event loop after changes of links, addresses or routes; of neighbours and forwarding entries where
+   * that is asked for. Keeps no process alive.
+   */
+  watch(
+    listener: (events: readonly NetlinkEvent[]) => void,
+    options: { readonly neighbours?: boolean } = {},
+  ): { stop(): void } {
+    return guard(() => native().watch(listener, options));
   },
 
   /**
@@ -185,6 +291,33 @@ const noHop = { gateway: null, source: null, onlink: false };
 
 function blackhole({ address, length }: Prefix, priority: number) {
   return { ...{ destination: address.bytes(), prefixLength: length, index: 0, priority }, blackhole: true };
+}
+
+function toNative(change: NetlinkChange): NativeNetlinkChange {
+  const { verb, index } = change;
+  switch (change.kind) {
+    case 'route': {
+      const { destination, gateway, onlink, priority, protocol } = change;
+      return {
+        ...{ kind: 'route', verb, index, onlink, priority, protocol, type: 0, source: null },
+        ...{ destination: destination.address.bytes(), prefixLength: destination.length },
+        gateway: gateway?.bytes() ?? null,
+      };
+    }
+    case 'neighbour': {
+      const { address, mac } = change;
+      return { kind: 'neighbour', verb, index, address: address.bytes(), mac: mac?.bytes() ?? null };
+    }
+    case 'forwarding': {
+      const { mac, endpoint } = change;
+      return { kind: 'forwarding', verb, index, mac: mac.bytes(), endpoint: endpoint?.bytes() ?? null };
+    }
+    case 'address':
+      return {
+        ...{ kind: 'address', verb, index },
+        ...{ address: change.address.bytes(), prefixLength: change.length },
+      };
+  }
 }
 
 function toRoute({ destination, prefixLength, gateway, source, family: _, ...rest }: NativeRoute): Route {

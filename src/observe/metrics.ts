@@ -18,22 +18,26 @@ export interface DataplaneSample {
   /** What never changes in a run: interface, addresses, subnet, device, backend. */
   readonly node: { readonly [label: string]: string };
   readonly mtuBytes: number;
-  /** Read before the directions. */
-  readonly peerCounts: PeerCounts & { readonly idleSeconds: (row: number) => number };
-  readonly encap: DirectionCounts;
-  readonly decap: DirectionCounts;
-  readonly icmpSent: number;
-  readonly icmpSuppressed: number;
+  /** Read before the directions. null, here and below: nobody counts that. */
+  readonly peerCounts: (PeerCounts & { readonly idleSeconds: (row: number) => number }) | null;
+  readonly encap: DirectionCounts | null;
+  readonly decap: DirectionCounts | null;
+  readonly icmpSent: number | null;
+  readonly icmpSuppressed: number | null;
   readonly peers: number;
   readonly generation: number;
   readonly quarantined: number;
-  readonly workers: number;
-  readonly poolSlots: number;
-  readonly poolFree: number;
+  readonly workers: number | null;
+  readonly poolSlots: number | null;
+  readonly poolFree: number | null;
   readonly offloads: {
     readonly [name: string]: { readonly wanted: boolean; readonly active: boolean; readonly refused: number };
   };
-  readonly checksum: string;
+  readonly checksum: string | null;
+  /** How often something of ours in the kernel had to be put right. */
+  readonly mended: number;
+  /** Peers that are not reached as wanted. */
+  readonly peersInTrouble: number;
   readonly deviceTrouble: boolean;
   /** The host's rules: not as wanted; how many deviations were mended. */
   readonly rulesTrouble: boolean;
@@ -70,7 +74,8 @@ interface Definition {
   readonly read: Read;
 }
 
-const one = (value: number, labels: Value['labels'] = {}): Value[] => [{ value, labels }];
+const one = (value: number | null, labels: Value['labels'] = {}): Value[] =>
+  value === null ? [] : [{ value, labels }];
 const flag = (isSo: boolean): number => (isSo ? 1 : 0);
 /** Nothing while the agent is starting. */
 const started =
@@ -78,10 +83,12 @@ const started =
   (sample) =>
     sample.dataplane ? read(sample.dataplane, sample) : [];
 const byDirection = (read: (counts: DirectionCounts) => number): Read =>
-  started(({ encap, decap }) => [
-    { value: read(encap), labels: { direction: 'encap' } },
-    { value: read(decap), labels: { direction: 'decap' } },
-  ]);
+  started((sample) =>
+    (['encap', 'decap'] as const).flatMap((direction) => {
+      const counts = sample[direction];
+      return counts ? one(read(counts), { direction }) : [];
+    }),
+  );
 const byOffload = (read: (state: { wanted: boolean; active: boolean; refused: number }) => number): Read =>
   started(({ offloads }) =>
     Object.entries(offloads).map(([offload, state]) => ({ value: read(state), labels: { offload } })),
@@ -143,8 +150,11 @@ const definitions: readonly Definition[] = [
     type: 'counter',
     help: 'Packets that ended early, by the reason',
     read: started(({ encap, decap }) =>
-      Object.entries({ encap, decap }).flatMap(([direction, { drops }]) =>
-        Object.entries(drops).map(([reason, value]) => ({ value, labels: { direction, reason } })),
+      Object.entries({ encap, decap }).flatMap(([direction, counts]) =>
+        Object.entries(counts?.drops ?? {}).map(([reason, value]) => ({
+          value,
+          labels: { direction, reason },
+        })),
       ),
     ),
   },
@@ -177,6 +187,18 @@ const definitions: readonly Definition[] = [
     type: 'gauge',
     help: 'Records of the store that cannot become peers',
     read: started(({ quarantined }) => one(quarantined)),
+  },
+  {
+    name: 'twill_peers_in_trouble',
+    type: 'gauge',
+    help: 'Peers that the kernel cannot be told to reach as wanted; status names them',
+    read: started(({ peersInTrouble }) => one(peersInTrouble)),
+  },
+  {
+    name: 'twill_mended_total',
+    type: 'counter',
+    help: 'How often a device, address, route or entry of ours had been changed by others and was put right',
+    read: started(({ mended }) => one(mended)),
   },
   {
     name: 'twill_store_trouble',
@@ -254,7 +276,7 @@ const definitions: readonly Definition[] = [
     name: 'twill_checksum_info',
     type: 'gauge',
     help: 'Always 1; how this processor sums checksums as label',
-    read: started(({ checksum }) => one(1, { kind: checksum })),
+    read: started(({ checksum }) => (checksum === null ? [] : one(1, { kind: checksum }))),
   },
   {
     name: 'twill_workers',
@@ -332,8 +354,9 @@ export class Metrics {
   /** One reading. */
   async page(): Promise<Page> {
     this.#sample = this.#source();
-    const { dataplane } = this.#sample;
-    this.#peerValues = dataplane ? this.#peers.update(dataplane.peerCounts, totalsOf(dataplane)) : null;
+    const { peerCounts, encap, decap } = this.#sample.dataplane ?? {};
+    this.#peerValues =
+      peerCounts && encap && decap ? this.#peers.update(peerCounts, totalsOf({ encap, decap })) : null;
     return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
   }
 
@@ -364,17 +387,24 @@ export class Metrics {
   }
 
   #readLastPackets(): Value[] {
-    const { dataplane, nowMs } = this.#sample;
-    if (!dataplane) return [];
+    const { nowMs } = this.#sample;
+    const peerCounts = this.#sample.dataplane?.peerCounts;
+    if (!peerCounts) return [];
     return (this.#peerValues?.series ?? []).flatMap(({ peer, row }) => {
-      const idleSeconds = dataplane.peerCounts.idleSeconds(row);
+      const idleSeconds = peerCounts.idleSeconds(row);
       if (!Number.isFinite(idleSeconds)) return [];
       return one(Math.round(nowMs - idleSeconds * 1000) / 1000, { peer });
     });
   }
 }
 
-function totalsOf({ encap, decap }: DataplaneSample): PeerSeriesCounts {
+function totalsOf({
+  encap,
+  decap,
+}: {
+  readonly encap: DirectionCounts;
+  readonly decap: DirectionCounts;
+}): PeerSeriesCounts {
   const drops = (counts: DirectionCounts) =>
     Object.values(counts.drops).reduce((sum, count) => sum + count, 0);
   return {

@@ -21,6 +21,16 @@ export interface Status {
     readonly deviceTrouble: string | null;
   };
   readonly backend: { readonly mac: string };
+  readonly dataplane: {
+    readonly kind: string;
+    readonly why: string;
+    readonly troubles: readonly { readonly subnet: string | null; readonly reason: string }[];
+    readonly foreignRoutes: readonly string[];
+    readonly mended: {
+      readonly count: number;
+      readonly last: readonly { readonly at: string; readonly what: string }[];
+    };
+  };
   readonly ready: boolean;
   readonly peers: number;
   readonly quarantined: readonly { readonly key: string; readonly reason: string }[];

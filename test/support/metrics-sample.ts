@@ -25,6 +25,7 @@ export function dataplaneSample(more: Partial<DataplaneSample> = {}): DataplaneS
       storeTrouble: true,
       storeAgeSeconds: 12.5,
     },
+    ...{ mended: 5, peersInTrouble: 1 },
     ...{ leaseExpiresAtMs: 1_800_000_000_000, leaseRenewsAtMs: 1_799_996_400_000 },
     ...more,
   };

@@ -20,7 +20,18 @@ import { FakeClock, FakePlane, MemoryStore, recordingLogger, until } from './fak
 
 const hostNetlink: HostNetlink = {
   links: () => [
-    { index: 2, name: 'eth0', kind: '', mtu: 1500, up: true, mac: null, lower: 0, master: 0, carrier: true },
+    {
+      index: 2,
+      name: 'eth0',
+      alias: '',
+      kind: '',
+      mtu: 1500,
+      up: true,
+      mac: null,
+      lower: 0,
+      master: 0,
+      carrier: true,
+    },
   ],
   addresses: () => [{ index: 2, address: IpAddress.parse('192.0.2.1'), length: 24, scope: 0, flags: 0x80 }],
   routes: () => [],
@@ -28,6 +39,8 @@ const hostNetlink: HostNetlink = {
   watchNftables: () => assert.fail('not asked'),
   blackholeAdd: () => assert.fail('not asked'),
   blackholeDelete: () => assert.fail('not asked'),
+  vxlanAdd: () => assert.fail('not asked'),
+  linkDelete: () => assert.fail('not asked'),
   watch: (onEvents) => {
     linkChanged = () => onEvents([{ kind: 'lost', removed: false, index: 0 }]);
     return { stop() {} };
@@ -126,6 +139,8 @@ describe('an agent over a directory store', () => {
         subnet: '10.5.240.0/24',
         endpoint: { address: '192.0.2.2', port: 8472 },
         mac: '02:00:00:00:00:02',
+        way: 'tunnel',
+        trouble: null,
         expiresAt: null,
         isReservation: true,
         encap: { packets: 1, bytes: 100, drops: 0 },

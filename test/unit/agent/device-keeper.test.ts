@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DeviceKeeper } from '../../../src/agent/device-keeper.js';
+import { Mended } from '../../../src/agent/mended.js';
 import type { NetlinkEvent } from '../../../src/native/netlink.js';
 import { FakeClock, FakePlane, recordingLogger } from './fakes.js';
 
@@ -26,6 +27,7 @@ function setUp() {
     ...{ plane, netlink, logger, clock },
     explain: (error) => error,
     supplanter: () => other.supplanter,
+    mended: new Mended(),
   });
   const kept = keeper.keep(stopping.signal);
   kept.catch(() => {});

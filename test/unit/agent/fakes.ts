@@ -2,7 +2,7 @@
 import type { Clock } from '../../../src/agent/clock.js';
 import type { Peer } from '../../../src/backend/backend.js';
 import { PeerStats } from '../../../src/dataplane/peer-stats.js';
-import type { DeviceState, Plane, PlaneStats, PlaneTrace } from '../../../src/dataplane/plane.js';
+import type { Plane, PlaneState, PlaneStats, PlaneTrace } from '../../../src/dataplane/plane.js';
 import type { PlaneTap } from '../../../src/dataplane/tap.js';
 import type { IpAddress } from '../../../src/net/ip.js';
 import type { Logger } from '../../../src/observe/log.js';
@@ -151,11 +151,15 @@ export class MemoryStore implements Store {
 }
 
 export class FakePlane implements Plane {
+  readonly kind = 'userspace';
+  readonly watchesNeighbours = false;
+  readonly troubles: ReadonlyMap<string, string> = new Map();
+  readonly foreignRoutes: readonly string[] = [];
   readonly deviceName: string = 'flannel.1';
   readonly mtuBytes: number = 1450;
   deviceIndex = 7;
   /** What the next looks at the device find; an error is thrown. */
-  readonly states: (DeviceState | Error)[] = [];
+  readonly states: (Omit<PlaneState, 'retryInMs'> | Error)[] = [];
   looks = 0;
   wanted: readonly Peer[] = [];
   generation = 0;
@@ -203,11 +207,19 @@ export class FakePlane implements Plane {
     return { read: () => 0, counts: () => ({ kept: 0, lost: 0 }), close: () => {} };
   }
 
-  reconcile(): DeviceState {
+  reconcile(): PlaneState {
     this.looks += 1;
     const state = this.states.shift() ?? { mended: [], trouble: null };
     if (state instanceof Error) throw state;
-    return state;
+    return { ...state, retryInMs: null };
+  }
+
+  concerns({ index }: { readonly index: number }): boolean {
+    return index === this.deviceIndex;
+  }
+
+  wayOf(): 'tunnel' {
+    return 'tunnel';
   }
 
   isTurning(): boolean {

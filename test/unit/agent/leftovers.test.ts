@@ -10,10 +10,25 @@ const mac = MacAddress.parse('0e:2a:00:00:00:01');
 const networks = [Prefix.parse('10.77.0.0/16')];
 const vxlan: WantedDevice = { name: 'flannel.1', port: 8472, vni: 1, networks };
 const udp: WantedDevice = { name: 'flannel%d', port: 8285, networks };
-const attributes = { vni: 1, port: 8472, local: null, remote: null, external: false };
+const attributes = {
+  ...{ vni: 1, port: 8472, local: null, remote: null, external: false },
+  ...{ learning: false, l2miss: false, gbp: false },
+};
 
 function link(name: string, kind: string, more: Partial<Link> = {}): Link {
-  return { index: 7, name, kind, mtu: 1450, up: true, mac, lower: 2, master: 0, carrier: true, ...more };
+  return {
+    index: 7,
+    name,
+    kind,
+    alias: '',
+    mtu: 1450,
+    up: true,
+    mac,
+    lower: 2,
+    master: 0,
+    carrier: true,
+    ...more,
+  };
 }
 
 function route(index: number, destination: string): Route {
@@ -94,4 +109,21 @@ test("flannel's TUN is known by its route to the overlay network, ours by its na
     findLeftovers(vxlan, [link('flannel.1', 'tun')], []).map(({ kind, inUse }) => [kind, inUse]),
     [['tun', true]],
   );
+});
+
+test('what the kernel carried for us gives way under any name and any backend; for another overlay it stays', () => {
+  const ours = link('flannel.9', 'vxlan', { vxlan: { ...attributes, vni: 9 }, alias: 'twill 10.77.0.0/16' });
+  const alien = link('flannel.8', 'vxlan', { vxlan: { ...attributes, vni: 8 }, alias: 'twill 10.99.0.0/16' });
+  const others = [
+    link('flannel.7', 'vxlan', { vxlan: { ...attributes, vni: 7 }, alias: 'my twill 10.77.0.0/16' }),
+    link('eth1', '', { alias: 'twill 10.77.0.0/16' }),
+  ];
+  const hostGw: WantedDevice = { name: null, port: 0, networks };
+  for (const wanted of [vxlan, udp, hostGw])
+    assert.deepEqual(names(wanted, [ours, alien, ...others], [route(7, '10.88.2.0/24')]), ['flannel.9 IPv4']);
+  const moved = link('flannel.1', 'vxlan', {
+    vxlan: { ...attributes, port: 4789 },
+    alias: 'twill 10.77.0.0/16',
+  });
+  assert.deepEqual(names(vxlan, [moved]), ['flannel.1 IPv4'], 'with another port too');
 });

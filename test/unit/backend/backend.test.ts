@@ -8,6 +8,11 @@ import { MacAddress } from '../../../src/net/mac.js';
 
 const backend = (section: string) =>
   createBackend(parseNetConf(`{"Network":"10.5.0.0/16","Backend":${section}}`).backend);
+const tunnel = (section: string) => {
+  const created = backend(section);
+  assert.ok(created.carrier === 'tunnel');
+  return created;
+};
 const lease = (value: string, key = '10.5.2.0-24') => decodeLease({ key, value });
 const node = {
   publicIp: IpAddress.parse('192.0.2.1'),
@@ -16,9 +21,9 @@ const node = {
 };
 
 test("udp: flannel's name, port, MTU and lease; peers whatever their type", () => {
-  const udp = backend('{"Type":"udp"}');
+  const udp = tunnel('{"Type":"udp"}');
   assert.deepEqual([udp.deviceName, udp.port, udp.deviceMtu(1500, 4)], ['flannel%d', 8285, 1472]);
-  assert.equal(backend('{"Type":"udp","Port":7777}').port, 7777);
+  assert.equal(tunnel('{"Type":"udp","Port":7777}').port, 7777);
   assert.equal(encodeLeaseValue(udp.attributes(node)), '{"PublicIP":"192.0.2.1","PublicIPv6":null}');
   const decision = udp.decide(lease('{"PublicIP":"192.0.2.2","BackendType":"vxlan"}'));
   assert.ok('peers' in decision);
@@ -29,10 +34,10 @@ test("udp: flannel's name, port, MTU and lease; peers whatever their type", () =
 });
 
 test("vxlan: flannel's name, port, MTU and lease", () => {
-  const vxlan = backend('{"Type":"vxlan"}');
+  const vxlan = tunnel('{"Type":"vxlan"}');
   assert.deepEqual([vxlan.deviceName, vxlan.port, vxlan.vni], ['flannel.1', 8472, 1]);
   assert.deepEqual([vxlan.deviceMtu(1500, 4), vxlan.deviceMtu(1500, 6)], [1450, 1430]);
-  const own = backend('{"Type":"vxlan","VNI":9,"Port":4789,"MTU":1400}');
+  const own = tunnel('{"Type":"vxlan","VNI":9,"Port":4789,"MTU":1400}');
   assert.deepEqual([own.deviceName, own.port, own.vni], ['flannel.9', 4789, 9]);
   assert.deepEqual([own.deviceMtu(1500, 4), own.deviceMtu(1500, 6)], [1350, 1330]);
   assert.equal(own.deviceMtu(1300, 4), 1250, 'never more than the interface carries');
@@ -89,10 +94,10 @@ const wrong: [string, RegExp][] = [
   ['{"Type":"vxlan","Port":65536}', /Port is 65536/],
   ['{"Type":"vxlan","Port":-1}', /Port is -1/],
   ['{"Type":"vxlan","MTU":65536}', /MTU is 65536/],
-  ['{"Type":"vxlan","GBP":true}', /GBP is true, which this version cannot do/],
+  ['{"Type":"vxlan","GBP":"yes"}', /GBP is "yes": write true or false/],
   ['{"Type":"udp","Port":"8285"}', /Port is "8285"/],
-  ['{"Type":"vxlan","DirectRouting":true}', /DirectRouting is true, which this version cannot do/],
-  ['{"Type":"constructor"}', /this version has udp, vxlan/],
+  ['{"Type":"vxlan","DirectRouting":1}', /DirectRouting is 1: write true or false/],
+  ['{"Type":"constructor"}', /this version has udp, vxlan, host-gw, alloc/],
 ];
 for (const [section, why] of wrong) {
   test(`refused: ${section}`, () =>
@@ -118,4 +123,37 @@ test('an underlay too small for the headers is refused', () => {
     code: 'ERR_TWILL_CONFIG',
     message: /leaves 50 bytes/,
   });
+});
+
+test('vxlan: DirectRouting, GBP and Learning are off unless asked for', () => {
+  const { directRouting, gbp, learning } = tunnel('{"Type":"vxlan"}');
+  assert.deepEqual([directRouting, gbp, learning], [false, false, false]);
+  const all = tunnel('{"Type":"vxlan","DirectRouting":true,"gbp":true,"Learning":true}');
+  assert.deepEqual([all.directRouting, all.gbp, all.learning], [true, true, true]);
+});
+
+test("host-gw: flannel's lease, the interface's MTU, a row for each family; other types are no peers", () => {
+  const hostGw = backend('{"Type":"Host-GW"}');
+  assert.deepEqual([hostGw.type, hostGw.carrier, hostGw.deviceMtu(1500, 4)], ['host-gw', 'routes', 1500]);
+  assert.equal(
+    encodeLeaseValue(hostGw.attributes(node)),
+    '{"PublicIP":"192.0.2.1","PublicIPv6":null,"BackendType":"host-gw"}',
+  );
+  const value = '{"PublicIP":"192.0.2.2","PublicIPv6":"2001:db8::2","BackendType":"host-gw"}';
+  const decision = hostGw.decide(lease(value, '10.5.2.0-24&fd00:5:0:2::-64'));
+  assert.ok('peers' in decision);
+  assert.deepEqual(
+    decision.peers.map(({ subnet, endpoint }) => `${subnet} ${endpoint.address} ${endpoint.port}`),
+    ['10.5.2.0/24 192.0.2.2 0', 'fd00:5:0:2::/64 2001:db8::2 0'],
+  );
+  const other = hostGw.decide(lease('{"PublicIP":"192.0.2.2","BackendType":"vxlan"}'));
+  assert.ok('refused' in other);
+  assert.match(other.refused, /its BackendType is "vxlan": this cluster runs host-gw/);
+});
+
+test('alloc: the lease says the public IP alone, and nobody is a peer', () => {
+  const alloc = backend('{"Type":"alloc"}');
+  assert.deepEqual([alloc.carrier, alloc.deviceMtu(1500, 4)], ['none', 1500]);
+  assert.equal(encodeLeaseValue(alloc.attributes(node)), '{"PublicIP":"192.0.2.1","PublicIPv6":null}');
+  assert.deepEqual(alloc.decide(lease('{"PublicIP":"192.0.2.2"}')), { peers: [] });
 });

@@ -75,6 +75,33 @@ describe('what people see', () => {
   });
 
   test('status: trouble, a reservation, and an agent that tells less', () => {
+    const dataplane = {
+      ...{ kind: 'kernel', why: '--dataplane=kernel' },
+      troubles: [
+        { subnet: '10.5.2.0/24', reason: 'the route cannot be set: no' },
+        { subnet: null, reason: 'more' },
+      ],
+      foreignRoutes: ['route to 10.5.7.0/24 via 192.0.2.9'],
+      mended: { count: 3, last: [{ at: '2030-01-01T00:00:00.000Z', what: 'device flannel.1: it was gone' }] },
+    };
+    const { workers: _, ...kernel } = status;
+    const uncounted = { ...kernel, dataplane, counters: { encap: null, decap: null } };
+    const said = renderStatus(uncounted, Date.parse('2030-01-01T00:00:02.000Z'));
+    assert.deepEqual(said.slice(6, 7), ['plane    kernel (--dataplane=kernel)']);
+    assert.deepEqual(said.slice(10, -2), [
+      'packets are not counted: the host routes them by itself',
+      '',
+      "TROUBLE with the kernel's tables: 2",
+      '  10.5.2.0/24: the route cannot be set: no',
+      '  more',
+      '',
+      'routes of others into the overlay, left alone: 1',
+      '  route to 10.5.7.0/24 via 192.0.2.9',
+      '',
+      'put right: 3, the last 1',
+      '  2 s ago: device flannel.1: it was gone',
+      '',
+    ]);
     const troubled = { ...status, store: { ...status.store, trouble: 'no such directory' } };
     assert.ok(renderStatus(troubled, 0).some((line) => line.includes('TROUBLE: no such directory')));
     const unready = { ...status, readiness: { lease: null, device: 'it is down', peers: 'none\nyet' } };
@@ -98,6 +125,7 @@ describe('what people see', () => {
   test('peers', () => {
     const peer = {
       ...{ key: '10.5.2.0-24', subnet: '10.5.2.0/24', mac: '02:00:00:00:00:02', expiresAt: null },
+      ...{ way: 'tunnel', trouble: null },
       endpoint: { address: '192.0.2.2', port: 8472 },
       encap: { packets: 12, bytes: 2048, drops: 0 },
       decap: { packets: 0, bytes: 0, drops: 3 },
@@ -111,12 +139,20 @@ describe('what people see', () => {
       idleSeconds: 61,
     };
     const { encap: _, decap: __, idleSeconds: ___, ...older } = peer;
+    const routed = { ...peer, endpoint: { address: '192.0.2.2', port: 0 }, way: 'direct', mac: null };
+    const uncounted = { ...routed, encap: null, decap: null, idleSeconds: null };
+    const lost = { ...uncounted, trouble: 'Network is unreachable' };
+    assert.deepEqual(renderPeers([uncounted, lost]), [
+      'SUBNET       ENDPOINT   WAY      MAC  SENT  RECEIVED  LAST HEARD  LEASE ENDS',
+      '10.5.2.0/24  192.0.2.2  direct   -    -     -         -           never',
+      '10.5.2.0/24  192.0.2.2  TROUBLE  -    -     -         -           never',
+    ]);
     assert.deepEqual(renderPeers([peer, v6, { ...peer, idleSeconds: null }, older]), [
-      'SUBNET       ENDPOINT            MAC                SENT            RECEIVED               LAST HEARD     LEASE ENDS',
-      '10.5.2.0/24  192.0.2.2:8472      02:00:00:00:00:02  12 pkt 2.0 KiB  0 pkt 0 B (3 dropped)  now            never',
-      'fd00:2::/64  [2001:db8::2]:8472  -                  12 pkt 2.0 KiB  0 pkt 0 B (3 dropped)  1 min 1 s ago  never',
-      '10.5.2.0/24  192.0.2.2:8472      02:00:00:00:00:02  12 pkt 2.0 KiB  0 pkt 0 B (3 dropped)  never          never',
-      '10.5.2.0/24  192.0.2.2:8472      02:00:00:00:00:02  -               -                      -              never',
+      'SUBNET       ENDPOINT            WAY     MAC                SENT            RECEIVED               LAST HEARD     LEASE ENDS',
+      '10.5.2.0/24  192.0.2.2:8472      tunnel  02:00:00:00:00:02  12 pkt 2.0 KiB  0 pkt 0 B (3 dropped)  now            never',
+      'fd00:2::/64  [2001:db8::2]:8472  tunnel  -                  12 pkt 2.0 KiB  0 pkt 0 B (3 dropped)  1 min 1 s ago  never',
+      '10.5.2.0/24  192.0.2.2:8472      tunnel  02:00:00:00:00:02  12 pkt 2.0 KiB  0 pkt 0 B (3 dropped)  never          never',
+      '10.5.2.0/24  192.0.2.2:8472      tunnel  02:00:00:00:00:02  -               -                      -              never',
     ]);
     assert.deepEqual(renderPeers([]), ['no peers']);
   });
