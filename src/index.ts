@@ -5,6 +5,7 @@ export { BufferPool } from './dataplane/buffer-pool.js';
 export type { HeldBuffer } from './dataplane/buffer-tracking.js';
 export { Dataplane, type DataplaneEvents } from './dataplane/dataplane.js';
 export type { DataplaneOptions } from './dataplane/dataplane-options.js';
+export { PacketBatch } from './dataplane/packet-batch.js';
 export { PacketBuffer } from './dataplane/packet-buffer.js';
 export { PEER_COLUMNS, type PeerColumn, PeerStats } from './dataplane/peer-stats.js';
 export { type PeerInit, Peers } from './dataplane/peers.js';

@@ -53,7 +53,7 @@ Result<> UserPorts::Give(size_t count) {
 
 size_t UserPorts::Pull(UserChannel& channel, size_t count) {
   size_t n = 0, most = Listed(count).size();
-  std::array<Packet, kBatchMax> packets;
+  auto& packets = crossing_;
   while (n < most) {
     size_t want = std::min(most - n, kBatchMax);
     size_t got = channel.Pull(packets.data(), want);
@@ -79,7 +79,7 @@ Result<size_t> UserPorts::Push(UserChannel& channel, size_t count, size_t headro
   auto slots = Listed(count);
   auto surrendered = Surrender(slots, [&](uint32_t slot) { return Misfit(slot, headroom); });
   if (!surrendered) return surrendered.error();
-  std::array<Packet, kBatchMax> packets;
+  auto& packets = crossing_;
   size_t done = 0;
   while (done < slots.size()) {
     size_t group = std::min(slots.size() - done, kBatchMax);

@@ -9,6 +9,7 @@
 #include <napi.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <optional>
 #include <span>
@@ -65,6 +66,8 @@ class UserPorts {
   std::shared_ptr<Pool> pool_;
   std::shared_ptr<Tables> tables_;
   std::vector<bool> held_;
+  // Of one call; here, so that no call clears 10 kB first.
+  std::array<Packet, kBatchMax> crossing_;
 };
 
 }  // namespace twill

@@ -48,10 +48,11 @@ Result<> Engine::OpenParts() {
   };
   tap_ = std::make_unique<TapSlot>(queues);
 
-  // A program at either side sees plain packets, one to a buffer.
-  uint32_t kernel_only =
-      config_.overlay_user || config_.underlay_user ? OffloadBit(Offload::kUdpSegment) : kAllOffloads;
-  offloads_ = std::make_unique<Offloads>(config_.offloads & kernel_only);
+  // A program at either side sees plain packets, one to a buffer. What sockets do is not its concern.
+  uint32_t usable = kAllOffloads;
+  if (config_.overlay_user || config_.underlay_user) usable = OffloadBit(Offload::kUdpSegment);
+  if (config_.overlay_user) usable |= OffloadBit(Offload::kUdpGro);
+  offloads_ = std::make_unique<Offloads>(config_.offloads & usable);
 
   // Sockets first: a port in use is found before a device appears.
   std::vector<UdpSockets> sockets;
@@ -87,7 +88,7 @@ Result<> Engine::OpenParts() {
     parts.encap = tunnel_->NewEncapPath(config_.node, flow_seed);
     parts.decap = tunnel_->NewDecapPath(config_.node);
     if (config_.overlay_user) {
-      parts.overlay = std::make_unique<UserPort>(overlay_channel_);
+      parts.overlay = std::make_unique<UserPort>(overlay_channel_, DropReason::kDeviceBusy);
     } else {
       parts.overlay =
           std::make_unique<TunPort>(std::move(tun.queues[i]), config_.node.inner_mtu_bytes, *offloads_);
@@ -96,7 +97,8 @@ Result<> Engine::OpenParts() {
       parts.underlays.push_back(
           std::make_unique<UdpPort>(std::move(s.receivers[i]), s.bank, s.family, *offloads_));
     }
-    if (config_.underlay_user) parts.underlays.push_back(std::make_unique<UserPort>(underlay_channel_));
+    if (config_.underlay_user)
+      parts.underlays.push_back(std::make_unique<UserPort>(underlay_channel_, DropReason::kSendNoBuffer));
     workers_.push_back(std::make_unique<Worker>(std::move(parts)));
   }
   return Unit{};

@@ -1,6 +1,8 @@
 #include "port/user.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include "wire/checksum_offload.h"
 
@@ -83,30 +85,60 @@ void UserChannel::Quieten() {
 
 size_t UserPort::Recv(Batch& batch) {
   if (batch.room() == 0) return 0;
-  std::array<Packet, kBatchMax> packets;
-  size_t n = channel_->to_engine_.Pop(packets.data(), batch.room());
+  size_t n = channel_->to_engine_.Pop(crossing_.data(), batch.room());
   if (n == 0) {
     channel_->Quieten();
-    n = channel_->to_engine_.Pop(packets.data(), batch.room());
+    n = channel_->to_engine_.Pop(crossing_.data(), batch.room());
   }
-  for (size_t i = 0; i < n; i++) batch.Adopt(packets[i]);
+  for (size_t i = 0; i < n; i++) batch.Adopt(crossing_[i]);
   return n;
 }
 
-void UserPort::Send(Batch& batch) {
+// A datagram that the kernel had put together with others is a view of their common buffer. It gets one of
+// its own here: a short copy, for which the kernel is spared making a packet of it.
+void UserPort::OwnViews(Batch& batch) const {
+  std::array<uint32_t, kBatchMax> slots;
+  size_t wanted = 0, used = 0;
+  for (const Packet& p : batch) wanted += p.slot == kNoSlot;
+  if (wanted == 0) return;
+  Pool& pool = batch.pool();
+  size_t taken = pool.Take(slots.data(), wanted);
   for (Packet& p : batch) {
+    if (p.slot != kNoSlot) continue;
+    if (used == taken) {
+      p.Fail(full_, 1);
+      continue;
+    }
+    p.slot = slots[used++];
+    uint8_t* own = pool.PacketStart(p.slot);
+    std::memcpy(own, p.data, p.len);
+    p.data = own;
+  }
+}
+
+void UserPort::Send(Batch& batch) {
+  OwnViews(batch);
+  for (Packet& p : batch) {
+    if (p.drop != DropReason::kNone) continue;
     FinishChecksum(p.data, p.len, {p.csum_start, p.csum_offset});
     p.csum_start = 0;
   }
-  size_t taken = channel_->from_engine_.Push(batch.begin(), batch.size());
-  for (size_t i = 0; i < batch.size(); i++) {
-    if (i < taken) {
-      batch[i].slot = kNoSlot;
-    } else {
-      batch[i].Fail(DropReason::kDeviceBusy, 1);
+  // In stretches between those that found no buffer.
+  bool any = false;
+  for (size_t begin = 0, end; begin < batch.size(); begin = end) {
+    for (end = begin; end < batch.size() && batch[end].drop == DropReason::kNone;) end++;
+    size_t taken = channel_->from_engine_.Push(&batch[begin], end - begin);
+    any |= taken > 0;
+    for (size_t i = begin; i < end; i++) {
+      if (i < begin + taken) {
+        batch[i].slot = kNoSlot;
+      } else {
+        batch[i].Fail(full_, 1);
+      }
     }
+    while (end < batch.size() && batch[end].drop != DropReason::kNone) end++;
   }
-  if (taken > 0 && channel_->on_readable) channel_->on_readable();
+  if (any && channel_->on_readable) channel_->on_readable();
 }
 
 }  // namespace twill

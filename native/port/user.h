@@ -5,6 +5,7 @@
 
 #include <sys/eventfd.h>
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -76,13 +77,20 @@ class UserChannel {
 
 class UserPort final : public Port {
  public:
-  explicit UserPort(std::shared_ptr<UserChannel> channel) : channel_(std::move(channel)) {}
+  // `full`: what a packet ends with that finds no room on the program's side.
+  UserPort(std::shared_ptr<UserChannel> channel, DropReason full)
+      : channel_(std::move(channel)), full_(full) {}
   size_t Recv(Batch& batch) override;
   void Send(Batch& batch) override;
   int poll_fd() const override { return channel_->wake_.get(); }
 
  private:
+  void OwnViews(Batch& batch) const;
+
   std::shared_ptr<UserChannel> channel_;
+  DropReason full_;
+  // Of one Recv; here, so that no call clears 10 kB first.
+  std::array<Packet, kBatchMax> crossing_;
 };
 
 }  // namespace twill

@@ -27,10 +27,10 @@ export function eachAt<T>(
 }
 
 export function integerAt(where: string, value: unknown, lowest: number, highest: number): number {
+  if (Number.isInteger(value) && (value as number) >= lowest && (value as number) <= highest)
+    return value as number;
   const wanted = `an integer from ${lowest} to ${highest}`;
-  if (typeof value !== 'number') throw wrongType(where, wanted, value);
-  if (!Number.isInteger(value) || value < lowest || value > highest) throw wrongValue(where, wanted, value);
-  return value;
+  throw typeof value === 'number' ? wrongValue(where, wanted, value) : wrongType(where, wanted, value);
 }
 
 export function booleanAt(where: string, value: unknown): boolean {

@@ -2,6 +2,7 @@
 import { TwillError, wrongValue } from '../errors.js';
 import { arrayAt, integerAt, signalAt } from './arguments.js';
 import type { HeldBuffer } from './buffer-tracking.js';
+import { makeBatch, type PacketBatch } from './packet-batch.js';
 import { makePacket, type PacketBuffer, surrender } from './packet-buffer.js';
 import type { Slots } from './slots.js';
 
@@ -82,6 +83,20 @@ export class BufferPool {
     const packets: PacketBuffer[] = [];
     for (let i = 0; i < taken; i++) packets.push(slots.lend(slots.list[i] as number, null, makePacket));
     return packets;
+  }
+
+  /**
+   * All bytes of the pool, in place, for `PacketBatch`. What lies there may be anybody's: write only within packets that you
+   * hold, and at most `headroomBytes` before them.
+   */
+  get memory(): Uint8Array {
+    return this.#slots.memory;
+  }
+
+  /** An empty batch that holds up to `capacity` packets, 1 to `size`; default 64. Throws RangeError. */
+  batch(capacity = 64): PacketBatch {
+    const most = integerAt('BufferPool.batch: capacity', capacity, 1, this.size);
+    return makeBatch(this.#slots, most, this.#isClosed);
   }
 
   /**

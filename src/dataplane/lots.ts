@@ -55,6 +55,8 @@ export class Lots<Owner> {
   /** It is back. */
   leave(slot: number): void {
     const id = this.#lotOf[slot] as number;
+    // Of a batch, which is found by itself.
+    if (id === NONE) return;
     this.#lotOf[slot] = NONE;
     const out = (this.#out[id] as number) - 1;
     this.#out[id] = out;

@@ -173,7 +173,8 @@ export class PacketBuffer implements Disposable {
   }
 }
 
-function remoteAt(where: string, value: unknown): Remote | null {
+/** Throws ArgumentError. */
+export function remoteAt(where: string, value: unknown): Remote | null {
   if (value === null) return null;
   const { address, port } = objectAt(where, value, '{ address, port } or null');
   return {

@@ -5,7 +5,7 @@
  */
 import { TwillError } from '../errors.js';
 import { type NativeEngine, USER_EVENT } from '../native/binding.js';
-import { guard } from '../native/errors.js';
+import { guard, translated } from '../native/errors.js';
 import type { Prefix } from '../net/prefix.js';
 import { BufferTracking, type HeldBuffer } from './buffer-tracking.js';
 import { type Lot, Lots } from './lots.js';
@@ -37,6 +37,8 @@ export class Slots {
   /** Lent now; and those that the garbage collector brought back. */
   held = 0;
   collected = 0;
+  /** Of all slots, one behind the other. */
+  readonly memory: Uint8Array;
   readonly #slab: ArrayBuffer;
   readonly #lends: Uint32Array;
   readonly #views: (Buffer | undefined)[];
@@ -58,10 +60,11 @@ export class Slots {
       (count) => native.awaitFree(count),
       (isWaiting) => events.on(USER_EVENT.poolFree, isWaiting ? () => this.waiters.wake() : null),
     );
+    this.memory = new Uint8Array(slab);
     this.#slab = slab;
     this.#lends = new Uint32Array(this.count);
     this.#views = new Array(this.count);
-    this.#lots = new Lots<Slots>(this, this.count, (slots) => this.#bringBack(slots));
+    this.#lots = new Lots<Slots>(this, this.count, (slots) => this.bringBack(slots));
   }
 
   /** Puts at most `count` fresh slots into the list, each with a record of a packet of this length; how many. */
@@ -87,6 +90,26 @@ export class Slots {
     this.held++;
     this.tracking?.taken(slot);
     return make(slot, lend, this.#lots.enter(slot), peer);
+  }
+
+  /** The first `count` of the list are the program's from now on, in a batch. */
+  lendMany(count: number): void {
+    for (let i = 0; i < count; i++) {
+      const slot = this.list[i] as number;
+      this.#lends[slot] = (this.#lends[slot] as number) + 1;
+      this.tracking?.taken(slot);
+    }
+    this.held += count;
+  }
+
+  /** The first `count` of the list went out of a batch to the engine. */
+  givenAway(count: number): void {
+    for (let i = 0; i < count; i++) {
+      const slot = this.list[i] as number;
+      this.suspend(slot);
+      this.tracking?.gone(slot);
+    }
+    this.held -= count;
   }
 
   isHeld(slot: number, lend: number): boolean {
@@ -124,7 +147,29 @@ export class Slots {
       if (this.tracking) this.view(list[i] as number).fill(0xdb);
       this.returned(list[i] as number);
     }
-    guard(() => this.native.give(count));
+    try {
+      this.native.give(count);
+    } catch (error) {
+      throw translated(error);
+    }
+  }
+
+  /** Puts at most `count` packets that have come into the list; how many. `side`: as NativeEngine has them. */
+  pull(side: number, count: number): number {
+    try {
+      return this.native.pull(side, count);
+    } catch (error) {
+      throw translated(error);
+    }
+  }
+
+  /** Hands over the first `count` of the list; how many the engine took. */
+  push(side: number, count: number): number {
+    try {
+      return this.native.push(side, count);
+    } catch (error) {
+      throw translated(error);
+    }
   }
 
   /** The bytes of the packet in this slot. The same object as before where they are the same bytes. */
@@ -151,7 +196,8 @@ export class Slots {
     return held;
   }
 
-  #bringBack(slots: readonly number[]): void {
+  /** They were forgotten, and the garbage collector has found them. */
+  bringBack(slots: readonly number[]): void {
     this.tracking?.warn(slots);
     this.collected += slots.length;
     for (const [i, slot] of slots.entries()) {

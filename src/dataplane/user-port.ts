@@ -5,6 +5,7 @@ import { guard } from '../native/errors.js';
 import type { Prefix } from '../net/prefix.js';
 import { arrayAt, bytesAt, integerAt, signalAt } from './arguments.js';
 import { surrenderAll } from './buffer-pool.js';
+import { type PacketBatch, pullInto, pushFrom } from './packet-batch.js';
 import { PacketBatches } from './packet-batches.js';
 import { makePacket, type PacketBuffer } from './packet-buffer.js';
 import { RECORD_WORDS, type Slots, WORD } from './slots.js';
@@ -91,12 +92,22 @@ export class UserPort implements AsyncIterable<PacketBuffer[]> {
     const count = surrenderAll(where, list, slots, headroom);
     let taken = 0;
     try {
-      taken = guard(() => slots.native.push(this.#side, count));
+      taken = slots.push(this.#side, count);
     } finally {
       for (let i = 0; i < taken; i++) slots.returned(slots.list[i] as number);
       for (let i = taken; i < count; i++) slots.resume(slots.list[i] as number);
     }
     return taken;
+  }
+
+  /**
+   * Hands over what the batch holds, in order; how many were taken. Those are gone from the batch, and the others, which
+   * found no room, stand at its front. Throws TypeError, or ERR_TWILL_POOL and takes nothing where the batch belongs to
+   * another dataplane or a packet leaves less than 22 bytes of headroom at the overlay; ERR_TWILL_CLOSED after `close`.
+   */
+  sendBatch(batch: PacketBatch): number {
+    this.#requireOpen();
+    return pushFrom(batch, this.#parts.slots, this.#side);
   }
 
   /**
@@ -123,7 +134,7 @@ export class UserPort implements AsyncIterable<PacketBuffer[]> {
         ? slots.count
         : integerAt('UserPort.receive: most', most, 1, Number.MAX_SAFE_INTEGER);
     this.#requireOpen();
-    const count = guard(() => slots.native.pull(this.#side, Math.min(wanted, slots.count)));
+    const count = slots.pull(this.#side, Math.min(wanted, slots.count));
     const packets: PacketBuffer[] = [];
     for (let i = 0; i < count; i++) {
       const slot = slots.list[i] as number;
@@ -131,6 +142,16 @@ export class UserPort implements AsyncIterable<PacketBuffer[]> {
       packets.push(slots.lend(slot, number === 0 ? null : peerOf(number), makePacket));
     }
     return packets;
+  }
+
+  /**
+   * Puts packets that have come behind what the batch holds, as many as find room in it; how many. Never waits. Errors as
+   * `receive`, TypeError, and ERR_TWILL_POOL where the batch belongs to another dataplane.
+   */
+  receiveInto(batch: PacketBatch): number {
+    this.#requireOpen();
+    const { slots, peerOf } = this.#parts;
+    return pullInto(batch, slots, this.#side, peerOf);
   }
 
   /**

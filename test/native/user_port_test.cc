@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "port/user.h"
@@ -38,7 +39,7 @@ TEST_CASE("user port: packets cross in order, a full queue gives them back, and 
   auto pool = NewPool(3000);
   {
     auto channel = std::make_shared<UserChannel>(*pool);
-    UserPort port(channel);
+    UserPort port(channel, DropReason::kDeviceBusy);
     CHECK_FALSE(Readable(port));
     uint32_t pushed = 0;
     for (Packet p; TakeOne(*pool, pushed, p); pushed++) {
@@ -62,7 +63,7 @@ TEST_CASE("user port: what the program is sent, it owns; what it has no room for
   auto channel = std::make_shared<UserChannel>(*pool);
   size_t calls = 0;
   channel->on_readable = [&calls] { calls++; };
-  UserPort port(channel);
+  UserPort port(channel, DropReason::kDeviceBusy);
   uint32_t sent = 0, refused = 0;
   while (refused == 0) {
     Batch batch(*pool);
@@ -89,10 +90,52 @@ TEST_CASE("user port: what the program is sent, it owns; what it has no room for
   CHECK(pool->free() == 3000);
 }
 
+TEST_CASE("user port: views of a common buffer get buffers of their own, as far as there are") {
+  auto pool = NewPool(6);
+  {
+    auto channel = std::make_shared<UserChannel>(*pool);
+    UserPort port(channel, DropReason::kDeviceBusy);
+    Batch batch(*pool);
+    batch.Grow(2);  // packets, the first and the last; between them the views
+    uint32_t common;
+    REQUIRE(pool->Take(&common, 1) == 1);
+    Packet last = batch[1];
+    batch[1].slot = kNoSlot;
+    batch.Truncate(1);
+    batch.Hold(common);
+    for (uint8_t mark = 1; mark <= 5; mark++) {
+      Packet view;
+      view.slot = kNoSlot;
+      view.data = pool->PacketStart(common) + 100 * mark;
+      view.len = 100;
+      std::fill_n(view.data, view.len, mark);
+      batch.Adopt(view);
+    }
+    last.len = 1;
+    batch.Adopt(last);
+    port.Send(batch);
+    // Three of six slots were free: two views found none, what stands behind them goes all the same.
+    Packet out[8];
+    REQUIRE(channel->Pull(out, 8) == 5);
+    for (uint8_t mark = 1; mark <= 3; mark++) {
+      CHECK(out[mark].slot != common);
+      CHECK(out[mark].data == pool->PacketStart(out[mark].slot));
+      CHECK(std::count(out[mark].data, out[mark].data + 100, mark) == 100);
+    }
+    CHECK(out[4].slot == last.slot);
+    for (size_t i = 0; i < batch.size(); i++) {
+      bool is_lost = i == 4 || i == 5;
+      CHECK(batch[i].drop == (is_lost ? DropReason::kDeviceBusy : DropReason::kNone));
+    }
+    for (size_t i = 0; i < 5; i++) pool->Give(&out[i].slot, 1);
+  }
+  CHECK(pool->free() == 6);
+}
+
 TEST_CASE("user port: a checksum left to the device is finished on the way to the program") {
   auto pool = NewPool(1);
   auto channel = std::make_shared<UserChannel>(*pool);
-  UserPort port(channel);
+  UserPort port(channel, DropReason::kDeviceBusy);
   test::Bytes bytes = test::IpPacket({});
   Batch batch(*pool);
   batch.Grow(1);
@@ -115,7 +158,7 @@ TEST_CASE("user port: no wake-up is lost between a program and a worker that sle
   const uint32_t count = test::Times(100'000);
   uint32_t wrong = 0, got = 0;
   std::thread worker([&] {
-    UserPort port(channel);
+    UserPort port(channel, DropReason::kDeviceBusy);
     while (got < count) {
       Batch batch(*pool);
       if (port.Recv(batch) == 0) {
