@@ -52,7 +52,14 @@ export {
   mayAnswerWithIcmp,
 } from './wire/icmp-error.js';
 export { decodeIp, decrementTtl, type IpPacket, setEcn } from './wire/ip.js';
-export { decodeIpv4, encodeIpv4, IPV4_HEADER_BYTES, type Ipv4Fields, type Ipv4Packet } from './wire/ipv4.js';
+export {
+  type DecodeIpOptions,
+  decodeIpv4,
+  encodeIpv4,
+  IPV4_HEADER_BYTES,
+  type Ipv4Fields,
+  type Ipv4Packet,
+} from './wire/ipv4.js';
 export { decodeIpv6, encodeIpv6, IPV6_HEADER_BYTES, type Ipv6Fields, type Ipv6Packet } from './wire/ipv6.js';
 export { ETHER_TYPE, PROTOCOL } from './wire/protocol.js';
 export { decodeUdp, encodeUdp, UDP_HEADER_BYTES, type UdpDatagram, type UdpFields } from './wire/udp.js';

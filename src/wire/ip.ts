@@ -3,7 +3,7 @@ import { wrongValue } from '../errors.js';
 import { requireBytes, requireUnsigned, setU16, u16 } from './bytes.js';
 import { checksumAfterChange, checksumAfterTtlDecrement } from './checksum.js';
 import type { Drop } from './drop.js';
-import { decodeIpv4, type Ipv4Packet } from './ipv4.js';
+import { type DecodeIpOptions, decodeIpv4, type Ipv4Packet } from './ipv4.js';
 import { decodeIpv6, type Ipv6Packet } from './ipv6.js';
 import { PROTOCOL } from './protocol.js';
 
@@ -11,9 +11,12 @@ import { PROTOCOL } from './protocol.js';
 export type IpPacket = Ipv4Packet | Ipv6Packet;
 
 /** `decodeIpv4` or `decodeIpv6`, as the first four bits say; `version` where they say neither. */
-export function decodeIp(bytes: Uint8Array): IpPacket | Drop<'short' | 'version' | 'length'> {
+export function decodeIp(
+  bytes: Uint8Array,
+  options?: DecodeIpOptions,
+): IpPacket | Drop<'short' | 'version' | 'length'> {
   requireBytes('decodeIp: bytes', bytes);
-  return (bytes[0] ?? 0) >> 4 === 6 ? decodeIpv6(bytes) : decodeIpv4(bytes);
+  return (bytes[0] ?? 0) >> 4 === 6 ? decodeIpv6(bytes, options) : decodeIpv4(bytes, options);
 }
 
 /**

@@ -18,11 +18,17 @@ import type { Drop } from './drop.js';
 export const IPV4_HEADER_BYTES = 20;
 const MOST_OPTION_BYTES = 40;
 
+/** How `decodeIp` and its like read. */
+export interface DecodeIpOptions {
+  /** The packet may end early, as in a capture or a mirrored feed. Default false. */
+  readonly cut?: boolean;
+}
+
 /** A view of a packet: it reads the bytes that it was decoded from, and follows what becomes of them. */
 export class Ipv4Packet {
   /** Version of IP. */
   readonly family = 4;
-  /** Exactly the packet: what stood behind it is padding. A view. */
+  /** Exactly the packet: what stood behind it is padding. Of one that was cut, what there is. A view. */
   readonly bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
@@ -36,6 +42,10 @@ export class Ipv4Packet {
   /** DSCP and, in the lowest two bits, ECN (RFC 2474, RFC 3168). */
   get tos(): number {
     return this.bytes[1] ?? 0;
+  }
+  /** Of the packet, as its header says: that of `bytes`, or more where it was cut. */
+  get totalBytes(): number {
+    return u16(this.bytes, 2);
   }
   /** 16 bits that the fragments of one packet share. */
   get identification(): number {
@@ -93,9 +103,13 @@ export class Ipv4Packet {
 
 /**
  * `bytes` from the IP header on; more may follow. `short`: fewer bytes than a header. `version`: not IPv4. `length`: the
- * lengths in the header disagree with each other or with the bytes there are. Throws TypeError where it gets no bytes.
+ * lengths in the header disagree with each other or with the bytes there are; with `cut` there may be fewer bytes than the
+ * packet has, but for the header. Throws TypeError where it gets no bytes.
  */
-export function decodeIpv4(bytes: Uint8Array): Ipv4Packet | Drop<'short' | 'version' | 'length'> {
+export function decodeIpv4(
+  bytes: Uint8Array,
+  options?: DecodeIpOptions,
+): Ipv4Packet | Drop<'short' | 'version' | 'length'> {
   requireBytes('decodeIpv4: bytes', bytes);
   if (bytes.length < 1) return { drop: 'short' };
   const first = bytes[0] ?? 0;
@@ -103,9 +117,10 @@ export function decodeIpv4(bytes: Uint8Array): Ipv4Packet | Drop<'short' | 'vers
   if (bytes.length < IPV4_HEADER_BYTES) return { drop: 'short' };
   const headerBytes = (first & 15) * 4;
   const totalBytes = u16(bytes, 2);
-  if (headerBytes < IPV4_HEADER_BYTES || totalBytes < headerBytes || totalBytes > bytes.length)
+  const leastBytes = options?.cut === true ? headerBytes : totalBytes;
+  if (headerBytes < IPV4_HEADER_BYTES || totalBytes < headerBytes || leastBytes > bytes.length)
     return { drop: 'length' };
-  return new Ipv4Packet(bytes.length === totalBytes ? bytes : bytes.subarray(0, totalBytes));
+  return new Ipv4Packet(bytes.length <= totalBytes ? bytes : bytes.subarray(0, totalBytes));
 }
 
 /** A header's fields, for `encodeIpv4`. */

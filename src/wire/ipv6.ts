@@ -10,6 +10,7 @@ import { IpAddress } from '../net/ip.js';
 import { addressBytes, type IpAddressLike } from './addresses.js';
 import { requireBytes, requireRoom, requireUnsigned, setU16, setU32, u16, u32 } from './bytes.js';
 import type { Drop } from './drop.js';
+import type { DecodeIpOptions } from './ipv4.js';
 
 /** Without extension headers. */
 export const IPV6_HEADER_BYTES = 40;
@@ -18,7 +19,7 @@ export const IPV6_HEADER_BYTES = 40;
 export class Ipv6Packet {
   /** Version of IP. */
   readonly family = 6;
-  /** Exactly the packet: what stood behind it is padding. A view. */
+  /** Exactly the packet: what stood behind it is padding. Of one that was cut, what there is. A view. */
   readonly bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
@@ -32,6 +33,10 @@ export class Ipv6Packet {
   /** The traffic class: DSCP and, in the lowest two bits, ECN (RFC 2474, RFC 3168). */
   get tos(): number {
     return (u16(this.bytes, 0) >> 4) & 0xff;
+  }
+  /** Of the packet, as its header says: that of `bytes`, or more where it was cut. */
+  get totalBytes(): number {
+    return IPV6_HEADER_BYTES + u16(this.bytes, 4);
   }
   /** 20 bits (RFC 6437). */
   get flowLabel(): number {
@@ -65,16 +70,20 @@ export class Ipv6Packet {
 
 /**
  * `bytes` from the IP header on; more may follow. `short`: fewer bytes than a header. `version`: not IPv6. `length`: the
- * header says more bytes than there are. Jumbograms (RFC 2675) are not known. Throws TypeError where it gets no bytes.
+ * header says more bytes than there are, which with `cut` it may. Jumbograms (RFC 2675) are not known. Throws TypeError where
+ * it gets no bytes.
  */
-export function decodeIpv6(bytes: Uint8Array): Ipv6Packet | Drop<'short' | 'version' | 'length'> {
+export function decodeIpv6(
+  bytes: Uint8Array,
+  options?: DecodeIpOptions,
+): Ipv6Packet | Drop<'short' | 'version' | 'length'> {
   requireBytes('decodeIpv6: bytes', bytes);
   if (bytes.length < 1) return { drop: 'short' };
   if ((bytes[0] ?? 0) >> 4 !== 6) return { drop: 'version' };
   if (bytes.length < IPV6_HEADER_BYTES) return { drop: 'short' };
   const totalBytes = IPV6_HEADER_BYTES + u16(bytes, 4);
-  if (totalBytes > bytes.length) return { drop: 'length' };
-  return new Ipv6Packet(bytes.length === totalBytes ? bytes : bytes.subarray(0, totalBytes));
+  if (totalBytes > bytes.length && options?.cut !== true) return { drop: 'length' };
+  return new Ipv6Packet(bytes.length <= totalBytes ? bytes : bytes.subarray(0, totalBytes));
 }
 
 /** A header's fields, for `encodeIpv6`. */

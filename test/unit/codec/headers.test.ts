@@ -221,3 +221,30 @@ test('views read the bytes where they are: a change shows, and nothing was copie
   codec.decrementTtl(ip);
   assert.equal(packet[8], 6);
 });
+
+test('IP packets that were cut: read as far as they go, and only where that was asked for', () => {
+  const [source, destination] = ['10.0.0.1', '10.0.0.2'].map(IpAddress.parse) as [IpAddress, IpAddress];
+  const [source6, destination6] = ['fd00::1', 'fd00::2'].map(IpAddress.parse) as [IpAddress, IpAddress];
+  const whole = { 4: new Uint8Array(1024), 6: new Uint8Array(1040) };
+  codec.encodeIpv4(
+    { source, destination, protocol: 17, payloadBytes: 1000, options: new Uint8Array(4) },
+    whole[4],
+  );
+  codec.encodeIpv6(
+    { source: source6, destination: destination6, protocol: 17, payloadBytes: 1000 },
+    whole[6],
+  );
+  for (const [family, headerBytes] of [
+    [4, 24],
+    [6, 40],
+  ] as const) {
+    for (const length of [0, 1, 19, 20, 23, 24, 39, 40, 41, 500]) {
+      const bytes = whole[family].subarray(0, length);
+      assert.ok('drop' in codec.decodeIp(bytes), `${length} bytes are no whole packet`);
+      const ip = codec.decodeIp(bytes, { cut: true });
+      assert.equal('drop' in ip, length < headerBytes, `IPv${family}, ${length} bytes`);
+      if (!('drop' in ip))
+        assert.deepEqual([ip.totalBytes, ip.payload.length], [headerBytes + 1000, length - headerBytes]);
+    }
+  }
+});
