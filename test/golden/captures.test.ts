@@ -119,7 +119,7 @@ if (folder !== undefined) {
         const captured = datagrams(`tcpdump/${big}.pcap`);
         const [first] = captured;
         assert.ok(first && first.declaredBytes < 0 && first.payload.length > BIG_TCP_BYTES);
-        await assert.rejects(verdicts(captured, vniOf(captured)), { code: 'ERR_TWILL_POOL' });
+        await assert.rejects(verdicts(captured, vniOf(captured)), { code: 'ERR_TWILL_ARGUMENT' });
         const cut = { ...first, payload: first.payload.subarray(0, BIG_TCP_BYTES) };
         const { delivered, drops } = await verdicts([cut], vniOf(captured));
         // BIG TCP over IPv6 declares a payload of 0 bytes: all behind the header is then padding.
