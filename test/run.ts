@@ -42,6 +42,9 @@ function installPackages(): void {
     'etcd-server': ['/usr/bin/etcd'],
     'etcd-client': ['/usr/bin/etcdctl'],
     openssl: ['/usr/bin/openssl'],
+    // Pods: bridge, host-local and portmap; these set their rules with iptables.
+    'containernetworking-plugins': ['/usr/lib/cni/bridge'],
+    iptables: ['/usr/sbin/iptables', '/sbin/iptables'],
     python3: ['/usr/bin/python3', '/usr/local/bin/python3'],
     // Its checker of units.
     systemd: ['/usr/bin/systemd-analyze'],
