@@ -42,9 +42,8 @@ function installPackages(): void {
     'etcd-server': ['/usr/bin/etcd'],
     'etcd-client': ['/usr/bin/etcdctl'],
     openssl: ['/usr/bin/openssl'],
-    // Pods: bridge, host-local and portmap; these set their rules with iptables.
+    // Pods: bridge, host-local and portmap.
     'containernetworking-plugins': ['/usr/lib/cni/bridge'],
-    iptables: ['/usr/sbin/iptables', '/sbin/iptables'],
     python3: ['/usr/bin/python3', '/usr/local/bin/python3'],
     // Its checker of units.
     systemd: ['/usr/bin/systemd-analyze'],

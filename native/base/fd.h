@@ -1,6 +1,7 @@
 // A file descriptor that closes itself.
 #pragma once
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <utility>
@@ -20,6 +21,9 @@ class Fd {
     return *this;
   }
   ~Fd() { Close(); }
+
+  // A second descriptor of the same thing; not valid where the system refuses.
+  static Fd Share(int fd) { return Fd(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }

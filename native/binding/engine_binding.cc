@@ -68,6 +68,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
                         InstanceMethod<&EngineObject::Publish>("publish"),
                         InstanceMethod<&EngineObject::Stats>("stats"),
                         InstanceMethod<&EngineObject::PeerCounts>("peerCounts"),
+                        InstanceMethod<&EngineObject::Rebind>("rebind"),
                         InstanceMethod<&EngineObject::Trace>("trace"),
                         InstanceMethod<&EngineObject::Step>("step"),
                         InstanceMethod<&EngineObject::Turning>("turning"),
@@ -213,6 +214,16 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
       return info.Env().Undefined();
     }
     return Napi::Number::New(info.Env(), static_cast<double>(*generation));
+  }
+
+  void Rebind(const Napi::CallbackInfo& info) {
+    if (!info[0].IsObject()) {
+      ThrowError(info.Env(), Error{"ERR_TWILL_ARGUMENT", "rebind takes an options object"});
+      return;
+    }
+    auto config = EngineConfigOf(info[0].As<Napi::Object>());
+    auto rebound = config ? engine_->Rebind(std::move(*config)) : Result<>(config.error());
+    if (!rebound) ThrowError(info.Env(), rebound.error());
   }
 
   Napi::Value Stats(const Napi::CallbackInfo& info) {

@@ -20,12 +20,18 @@ Result<std::unique_ptr<Engine>> Engine::Open(EngineConfig config) {
   std::unique_ptr<Engine> engine(new Engine(std::move(config)));
   auto opened = engine->OpenParts();
   if (!opened) return opened.error();
-  for (auto& worker : engine->workers_) {
-    if (engine->config_.workers == 0) break;
+  auto started = engine->StartWorkers();
+  if (!started) return started.error();
+  return engine;
+}
+
+Result<> Engine::StartWorkers() {
+  for (auto& worker : workers_) {
+    if (config_.workers == 0) break;
     auto started = worker->Start();
     if (!started) return started.error();
   }
-  return engine;
+  return Unit{};
 }
 
 Result<> Engine::OpenParts() {
@@ -75,31 +81,12 @@ Result<> Engine::OpenParts() {
     underlay_channel_ = OpenChannel(UserEvent::kUnderlayReadable, UserEvent::kUnderlayRoom);
   }
 
-  uint32_t flow_seed = static_cast<uint32_t>(RandomSeed());
-  tracer_ = tunnel_->NewEncapPath(config_.node, flow_seed);
+  flow_seed_ = static_cast<uint32_t>(RandomSeed());
+  tracer_ = tunnel_->NewEncapPath(config_.node, flow_seed_);
+  Keep(sockets);
+  tun.queues.resize(queues);
   for (size_t i = 0; i < queues; i++) {
-    Worker::Parts parts;
-    parts.index = i;
-    const auto& cpus = config_.worker_cpus;
-    if (!cpus.empty()) parts.cpu = cpus[i % cpus.size()];
-    parts.mailbox = mailbox_.get();
-    parts.tap = tap_.get();
-    parts.pool = pool_.get();
-    parts.encap = tunnel_->NewEncapPath(config_.node, flow_seed);
-    parts.decap = tunnel_->NewDecapPath(config_.node);
-    if (config_.overlay_user) {
-      parts.overlay = std::make_unique<UserPort>(overlay_channel_, DropReason::kDeviceBusy);
-    } else {
-      parts.overlay =
-          std::make_unique<TunPort>(std::move(tun.queues[i]), config_.node.inner_mtu_bytes, *offloads_);
-    }
-    for (UdpSockets& s : sockets) {
-      parts.underlays.push_back(
-          std::make_unique<UdpPort>(std::move(s.receivers[i]), s.bank, s.family, *offloads_));
-    }
-    if (config_.underlay_user)
-      parts.underlays.push_back(std::make_unique<UserPort>(underlay_channel_, DropReason::kSendNoBuffer));
-    workers_.push_back(std::make_unique<Worker>(std::move(parts)));
+    workers_.push_back(std::make_unique<Worker>(PartsOf(i, std::move(tun.queues[i]), sockets)));
   }
   return Unit{};
 }
@@ -111,6 +98,36 @@ std::shared_ptr<UserChannel> Engine::OpenChannel(UserEvent readable, UserEvent r
     channel->to_engine().on_room = [tell = config_.on_user_event, room] { tell(room); };
   }
   return channel;
+}
+
+// `queue` of the TUN device, if that is the overlay; takes the worker's receivers out of `sockets`.
+Worker::Parts Engine::PartsOf(size_t worker, Fd queue, std::vector<UdpSockets>& sockets) {
+  Worker::Parts parts;
+  parts.index = worker;
+  const auto& cpus = config_.worker_cpus;
+  if (!cpus.empty()) parts.cpu = cpus[worker % cpus.size()];
+  parts.mailbox = mailbox_.get();
+  parts.tap = tap_.get();
+  parts.pool = pool_.get();
+  parts.encap = tunnel_->NewEncapPath(config_.node, flow_seed_);
+  parts.decap = tunnel_->NewDecapPath(config_.node);
+  if (config_.overlay_user) {
+    parts.overlay = std::make_unique<UserPort>(overlay_channel_, DropReason::kDeviceBusy);
+  } else {
+    parts.overlay = std::make_unique<TunPort>(std::move(queue), config_.node.inner_mtu_bytes, *offloads_);
+  }
+  for (UdpSockets& s : sockets) {
+    parts.underlays.push_back(
+        std::make_unique<UdpPort>(std::move(s.receivers[worker]), s.bank, s.family, *offloads_));
+  }
+  if (config_.underlay_user)
+    parts.underlays.push_back(std::make_unique<UserPort>(underlay_channel_, DropReason::kSendNoBuffer));
+  return parts;
+}
+
+void Engine::Keep(const std::vector<UdpSockets>& sockets) {
+  banks_.clear();
+  for (const UdpSockets& s : sockets) banks_.push_back(s.bank);
 }
 
 Result<uint64_t> Engine::Publish(std::span<const uint8_t> bytes) {
@@ -194,6 +211,7 @@ void Engine::Close() {
   if (mailbox_ && pool_) last_ = Stats();
   closed_ = true;
   workers_.clear();
+  banks_.clear();
   overlay_channel_.reset();
   underlay_channel_.reset();
 }

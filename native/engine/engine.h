@@ -73,6 +73,11 @@ class Engine {
   ~Engine() { Close(); }
 
   Result<uint64_t> Publish(std::span<const uint8_t> ops);
+  // Takes another place on the underlay, another largest inner packet and other addresses of its own from
+  // `config`; all else stays as it is open. Workers rest meanwhile: what comes waits in the kernel's queues.
+  // A socket that receives as before stays open, and of one that goes everything is carried that had arrived.
+  // Where it fails, all is as it was; only where the workers cannot be started again the engine is closed.
+  Result<> Rebind(EngineConfig config);
   EngineStats Stats() const;
   // What all workers counted under the peer with exactly this subnet; false: there is none.
   bool ReadPeer(const IpPrefix& subnet, PeerTotals& totals) const;
@@ -108,6 +113,10 @@ class Engine {
   explicit Engine(EngineConfig config) : config_(std::move(config)) {}
   Result<> OpenParts();
   std::shared_ptr<UserChannel> OpenChannel(UserEvent readable, UserEvent room);
+  Worker::Parts PartsOf(size_t worker, Fd queue, std::vector<UdpSockets>& sockets);
+  Result<> StartWorkers();
+  Result<UdpSockets> OpenAgain(const UdpConfig& config);
+  void Keep(const std::vector<UdpSockets>& sockets);
 
   EngineConfig config_;
   std::string device_name_;
@@ -118,6 +127,8 @@ class Engine {
   std::unique_ptr<TapSlot> tap_;
   std::unique_ptr<Tunnel> tunnel_;
   std::unique_ptr<EncapPath> tracer_;
+  uint32_t flow_seed_ = 0;
+  std::vector<std::shared_ptr<const SourceBank>> banks_;  // of config_.underlays, one each
   std::shared_ptr<UserChannel> overlay_channel_, underlay_channel_;
   std::vector<std::unique_ptr<Worker>> workers_;
   EngineStats last_;  // what Close found

@@ -16,6 +16,8 @@ namespace {
 // or gone must not make the worker spin.
 constexpr int kTroubleMs = 100;
 constexpr int kNoSlotMs = 1;
+// Of a port that is replaced: more than its socket's buffer holds, so that it ends however fast more comes.
+constexpr size_t kLastSweeps = 512;
 
 // The tap, if one is open, for the time of a batch.
 class TapUse {
@@ -41,6 +43,7 @@ class TapUse {
 Worker::Worker(Parts parts) : parts_(std::move(parts)), wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
 
 Result<> Worker::Start() {
+  stop_.store(false, std::memory_order_relaxed);
   // The program's signals are for its own threads.
   sigset_t all, before;
   sigfillset(&all);
@@ -72,6 +75,23 @@ void Worker::Stop() {
   eventfd_write(wake_.get(), 1);
   pthread_join(thread_, nullptr);
   running_ = false;
+}
+
+void Worker::Replace(Parts parts) {
+  const PeerTable& table = parts_.mailbox->Adopt(parts_.index);
+  for (auto& underlay : parts_.underlays) {
+    for (size_t i = 0; i < kLastSweeps && SweepIn(table, *underlay, MonotonicNs()) > 0; i++) {
+    }
+  }
+  parts_.mailbox->Leave(parts_.index);
+  parts_ = std::move(parts);
+}
+
+int Worker::underlay_fd(uint8_t family) const {
+  for (const auto& underlay : parts_.underlays) {
+    if (underlay->family() == family) return underlay->poll_fd();
+  }
+  return -1;
 }
 
 void Worker::Knock() {

@@ -38,6 +38,13 @@ class Worker {
   // Ends the thread after the batch in hand. Nothing is lost inside; a second call does nothing.
   void Stop();
 
+  // Goes on with other parts; while no thread runs. What the old underlay ports have received goes its way
+  // first.
+  void Replace(Parts parts);
+  // Those of now: of the overlay, and of the underlay port of a family; -1: it has none.
+  int overlay_fd() const { return parts_.overlay->poll_fd(); }
+  int underlay_fd(uint8_t family) const;
+
   // Asks the thread for a sign of life; Answered tells whether it has given the last one. Any other thread.
   void Knock();
   bool Answered() const {

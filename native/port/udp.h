@@ -26,6 +26,13 @@ struct UdpConfig {
   IpAddr source_address;  // of what we send; unspecified: the kernel chooses
   uint16_t port = 0;
   size_t source_ports = 0;  // size of the bank; 0: send from `port`
+
+  bool ReceivesLike(const UdpConfig& other) const {
+    return bind_address == other.bind_address && port == other.port;
+  }
+  bool SendsLike(const UdpConfig& other) const {
+    return source_address == other.source_address && source_ports == other.source_ports;
+  }
 };
 
 using SourceBank = std::vector<Fd>;
@@ -39,6 +46,7 @@ struct UdpSockets {
 
 // Offloads that the kernel does not have are refused.
 Result<UdpSockets> OpenUdp(const UdpConfig& config, size_t workers, Offloads& offloads);
+Result<std::shared_ptr<const SourceBank>> OpenBank(const UdpConfig& config);
 
 class UdpPort final : public Port {
  public:

@@ -127,14 +127,20 @@ Result<UdpSockets> OpenUdp(const UdpConfig& config, size_t workers, Offloads& of
   // A size of 0 means "no cutting" and asks only whether the option is known.
   bool segments = SetInt(sockets.receivers.front().get(), IPPROTO_UDP, UDP_SEGMENT, 0) == 0;
   if (!segments && offloads.active(Offload::kUdpSegment)) offloads.Refuse(Offload::kUdpSegment);
+  auto bank = OpenBank(config);
+  if (!bank) return bank.error();
+  sockets.bank = std::move(*bank);
+  return sockets;
+}
+
+Result<std::shared_ptr<const SourceBank>> OpenBank(const UdpConfig& config) {
   auto bank = std::make_shared<SourceBank>();
   for (size_t i = 0; i < config.source_ports; i++) {
     auto source = OpenSource(config);
     if (!source) return source.error();
     bank->push_back(std::move(*source));
   }
-  sockets.bank = std::move(bank);
-  return sockets;
+  return std::shared_ptr<const SourceBank>(std::move(bank));
 }
 
 }  // namespace twill

@@ -25,10 +25,17 @@ export class Answers {
     this.#traffic = new TrafficWatch(running.plane);
   }
 
+  /** Where we are at the moment, and who. */
+  #whereabouts() {
+    const { underlay, whereabouts } = this.#running;
+    return { underlay: underlay.underlay, underlayMoves: underlay.moves, node: whereabouts.node };
+  }
+
   status(): Json {
     const { parts, holder, clock, startedAtMs, device, firewall, readiness, ...running } = this.#running;
     return statusJson({
       ...running,
+      ...this.#whereabouts(),
       readiness: readiness.conditions,
       version: packageVersion(),
       lease: holder.lease,
@@ -55,24 +62,24 @@ export class Answers {
   dataplane(): DataplaneSample {
     const { holder, device, clock, ...running } = this.#running;
     const { lease, renewsAtMs: leaseRenewsAtMs } = holder;
-    return dataplaneSample(
-      { ...running, lease, leaseRenewsAtMs, deviceTrouble: device.trouble, nowMs: clock.nowMs() },
-      this.#subnetTexts,
-    );
+    const now = { ...this.#whereabouts(), deviceTrouble: device.trouble, nowMs: clock.nowMs() };
+    return dataplaneSample({ ...running, ...now, lease, leaseRenewsAtMs }, this.#subnetTexts);
   }
 
   /** The peer that somebody means, and what lies between it and us. Throws ERR_TWILL_ADDRESS, _ARGUMENT or _CONTROL. */
   peer(params: Json): Json {
-    const { backend, holder, peers, plane, underlay } = this.#running;
+    const { backend, holder, peers, plane } = this.#running;
     if (backend.carrier !== 'tunnel')
       throw new TwillError('ERR_TWILL_CONTROL', `backend ${backend.type} has no tunnel to probe: use ping`);
+    const { underlay } = this.#whereabouts();
     const node = { backend, plane, underlay, ownSubnets: holder.lease.subnets, entries: peers.entries };
     return peerJson(textParameter(params, 'peer'), node);
   }
 
   /** What passes the plane. Throws ERR_TWILL_ARGUMENT, _ADDRESS or _CONTROL. */
   capture(params: Json): ControlStream {
-    const { backend, node, peers, plane, underlay } = this.#running;
+    const { backend, peers, plane } = this.#running;
+    const { underlay, node } = this.#whereabouts();
     const { encap, port } = backend.carrier === 'tunnel' ? backend : { encap: null, port: 0 };
     return captureStream(params, plane, peers.entries, {
       ...{ device: plane.deviceName, encap, port, mtuBytes: plane.mtuBytes },

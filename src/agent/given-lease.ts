@@ -5,7 +5,7 @@
  */
 import type { NetConf } from '../config/net-conf.js';
 import { TwillError } from '../errors.js';
-import { decodeLease } from '../lease/codec.js';
+import { decodeLease, encodeLeaseValue } from '../lease/codec.js';
 import type { Lease, LeaseAttributes } from '../lease/lease.js';
 import type { Logger } from '../observe/log.js';
 import type { GivingStore, StoreRecord, StoreSnapshot } from '../store/store.js';
@@ -31,6 +31,8 @@ const leastBetweenMs = 1000;
 
 export class GivenLease implements OwnLease {
   readonly #terms: GivenLeaseTerms;
+  #attributes: LeaseAttributes;
+  #said: LeaseAttributes;
   #record: StoreRecord;
   #lease: Lease;
   /** What is to be said, or said again. */
@@ -43,6 +45,7 @@ export class GivenLease implements OwnLease {
 
   private constructor(terms: GivenLeaseTerms, record: StoreRecord, doubt: boolean) {
     this.#terms = terms;
+    this.#attributes = this.#said = terms.attributes;
     this.#record = record;
     this.#lease = decodeLease(record);
     this.#doubt = doubt;
@@ -95,6 +98,13 @@ export class GivenLease implements OwnLease {
     this.#wake();
   }
 
+  readdress(attributes: LeaseAttributes): void {
+    if (encodeLeaseValue(attributes) === encodeLeaseValue(this.#attributes)) return;
+    this.#attributes = attributes;
+    this.#doubt = true;
+    this.#wake();
+  }
+
   carries(): void {
     if (this.#carries) return;
     this.#carries = true;
@@ -126,7 +136,8 @@ export class GivenLease implements OwnLease {
   }
 
   async #sayAgain(signal: AbortSignal): Promise<void> {
-    const { store, attributes, logger, name } = this.#terms;
+    const { store, logger, name } = this.#terms;
+    const attributes = this.#attributes;
     this.#doubt = false; // before it is looked at: what is observed from here on counts again
     let record: StoreRecord;
     try {
@@ -138,7 +149,12 @@ export class GivenLease implements OwnLease {
     const { key } = this.#record;
     if (record.key !== key) throw given(name, key, record.key);
     if (record.revision === this.#record.revision) return;
-    logger.info({ key }, `node ${name} has been written anew: it says again how it is reached`);
+    const isMove = attributes !== this.#said;
+    const what = isMove
+      ? `is at ${attributes.publicIp} now: it says so`
+      : 'has been written anew: it says again how it is reached';
+    logger.info({ key }, `node ${name} ${what}`);
+    this.#said = attributes;
     this.#record = record;
     this.#lease = decodeLease(record);
     // Another hand that is as stubborn as we are shall not make a storm of it.

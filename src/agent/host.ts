@@ -20,10 +20,16 @@ export type HostNetlink = Pick<
   | 'linkDelete'
 >;
 
+/** Of that, what the choice of the underlay is made by. */
+export type UnderlayNetlink = Pick<HostNetlink, 'links' | 'addresses' | 'routes' | 'routeGet' | 'watch'>;
+
 const RT_TABLE_MAIN = 254;
 const RTN_UNICAST = 1;
 
-export function readHostNetwork(netlink: HostNetlink, canReach: IpAddress | undefined): HostNetwork {
+export function readHostNetwork(
+  netlink: Omit<UnderlayNetlink, 'watch'>,
+  canReach: IpAddress | undefined,
+): HostNetwork {
   const defaults = (family: IpFamily): DefaultRoute[] =>
     netlink
       .routes(family)
@@ -42,7 +48,7 @@ export function readHostNetwork(netlink: HostNetlink, canReach: IpAddress | unde
 }
 
 /** Null where there is none: another flag may choose the interface, and if not, the choice tells. */
-function routeTo(netlink: HostNetlink, target: IpAddress) {
+function routeTo(netlink: Pick<HostNetlink, 'routeGet'>, target: IpAddress) {
   try {
     return netlink.routeGet(target);
   } catch (error) {

@@ -3,7 +3,7 @@
  *
  * Everything is a compare-and-swap, so a step that raced with another node does nothing and is thought over again from a
  * fresh listing. Of two overlapping claims the older stands; whoever finds his own to be the newer withdraws it.
- * Identity is the public IP: a record that carries ours is ours, whoever wrote it.
+ * Identity is the public IP: a record that carries ours is ours, whoever wrote it. A node that moves takes its lease along.
  */
 import type { NetConf } from '../config/net-conf.js';
 import { TwillError } from '../errors.js';
@@ -22,6 +22,7 @@ import {
   sameNode,
   takenSubnets,
 } from './lease-claims.js';
+import { Namesakes } from './namesakes.js';
 import type { OwnLease } from './own-lease.js';
 import { untilServed } from './until-served.js';
 
@@ -51,18 +52,24 @@ const longestWaitMs = 60_000;
 
 export class LeaseHolder implements OwnLease {
   readonly #terms: LeaseTerms;
+  #attributes: LeaseAttributes;
   #record: StoreRecord;
   #lease: Lease;
   #renewAtMs = 0;
   #toldRenewAtMs = 0;
   #failures = 0;
   #doubt = false;
+  /** The record says where we were. */
+  #isMoved = false;
+  readonly #namesakes: Namesakes;
   #wake: () => void = () => {};
   #foreignValue: string | null = null;
 
   /** `doubt`: the record is to be looked at afresh as soon as the store serves. */
   private constructor(terms: LeaseTerms, record: StoreRecord, doubt: boolean) {
     this.#terms = terms;
+    this.#attributes = terms.attributes;
+    this.#namesakes = new Namesakes(terms);
     this.#record = record;
     this.#lease = decodeLease(record);
     this.#doubt = doubt;
@@ -98,6 +105,13 @@ export class LeaseHolder implements OwnLease {
     return this.#record.expiresAtMs === undefined ? null : this.#renewAtMs;
   }
 
+  readdress(attributes: LeaseAttributes): void {
+    if (encodeLeaseValue(attributes) === encodeLeaseValue(this.#attributes)) return;
+    this.#attributes = attributes;
+    this.#isMoved = true;
+    this.#wake();
+  }
+
   /** A listing of the store: when our record is not in it as we left it, the keeper looks closer. */
   observe(snapshot: StoreSnapshot): void {
     if (snapshot.asOfMs !== undefined) return;
@@ -115,7 +129,9 @@ export class LeaseHolder implements OwnLease {
       if (signal.aborted) return;
       const { clock, logger, random } = this.#terms;
       try {
+        if (this.#isMoved) await this.#tellMove(signal);
         if (this.#doubt) await this.#confirm(signal);
+        if (this.#namesakes.isDue) await this.#namesakes.settle(this.#record.key, this.#attributes, signal);
         if (clock.nowMs() >= this.#renewAtMs) await this.#renew(signal);
         if (this.#failures > 0)
           logger.info({ failures: this.#failures }, `lease ${this.#record.key} is kept again`);
@@ -139,15 +155,17 @@ export class LeaseHolder implements OwnLease {
   #tellPlan(): void {
     const { clock, logger } = this.#terms;
     const waitMs = this.#renewAtMs - clock.nowMs();
-    if (this.#doubt || this.#renewAtMs === this.#toldRenewAtMs || !Number.isFinite(waitMs)) return;
+    if (this.#doubt || this.#isMoved || this.#renewAtMs === this.#toldRenewAtMs || !Number.isFinite(waitMs))
+      return;
     this.#toldRenewAtMs = this.#renewAtMs;
     logger.info({ key: this.#record.key }, `Waiting for ${goDuration(waitMs)} to renew lease`);
   }
 
   async #wait(signal: AbortSignal): Promise<void> {
     for (;;) {
-      const remainingMs = this.#renewAtMs - this.#terms.clock.nowMs();
-      if (signal.aborted || this.#doubt || remainingMs <= 0) return;
+      const dueAtMs = Math.min(this.#renewAtMs, this.#namesakes.dueAtMs);
+      const remainingMs = dueAtMs - this.#terms.clock.nowMs();
+      if (signal.aborted || this.#doubt || this.#isMoved || remainingMs <= 0) return;
       await this.#sleep(Math.min(remainingMs, longestWaitMs), signal);
     }
   }
@@ -159,10 +177,26 @@ export class LeaseHolder implements OwnLease {
     return this.#terms.clock.sleep(durationMs, AbortSignal.any([signal, woken.signal]));
   }
 
-  async #renew(signal: AbortSignal): Promise<void> {
-    const { store, attributes, ttlMs, logger } = this.#terms;
+  /** What the record says of us besides is renewed with it. */
+  async #tellMove(signal: AbortSignal): Promise<void> {
+    const { store, ttlMs, logger } = this.#terms;
+    const attributes = this.#attributes;
     const { key, revision } = this.#record;
-    const record = await store.replace(key, revision, encodeLeaseValue(attributes), { ttlMs });
+    const life = sameLife(this.#record, ttlMs);
+    const record = await store.replace(key, revision, encodeLeaseValue(attributes), life);
+    if (record) this.#adopt(record);
+    else await this.#confirm(signal);
+    // Or we have moved on meanwhile.
+    if (attributes !== this.#attributes || signal.aborted) return;
+    this.#isMoved = false;
+    this.#namesakes.expect();
+    logger.info({ key }, `lease ${key} names us at ${attributes.publicIp} now`);
+  }
+
+  async #renew(signal: AbortSignal): Promise<void> {
+    const { store, ttlMs, logger } = this.#terms;
+    const { key, revision } = this.#record;
+    const record = await store.replace(key, revision, encodeLeaseValue(this.#attributes), { ttlMs });
     if (!record) {
       // Somebody has touched it: find out who, then renew what is ours.
       await this.#confirm(signal);
@@ -176,8 +210,11 @@ export class LeaseHolder implements OwnLease {
 
   /** Asks the store afresh whether our record still is ours, and puts it back where it is gone. */
   async #confirm(signal: AbortSignal): Promise<void> {
-    const { store, attributes, clock, logger, ttlMs } = this.#terms;
-    const value = encodeLeaseValue(attributes);
+    const { store, clock, logger, ttlMs } = this.#terms;
+    const value = encodeLeaseValue(this.#attributes);
+    // Until the record says where we are now, the one that says where we were is ours as well.
+    const isOurs = (node: LeaseAttributes) =>
+      sameNode(node, this.#attributes) || (this.#isMoved && sameNode(node, this.#lease.attributes));
     let isHalfWritten = false;
     for (let attempt = 0; attempt < 10 && !signal.aborted; attempt++) {
       this.#doubt = false; // before the listing: what is observed from here on counts again
@@ -186,8 +223,8 @@ export class LeaseHolder implements OwnLease {
       const { key } = this.#record;
       const there = snapshot.records.find((record) => record.key === key);
       const claim = there && decoded(there);
-      if (there && claim && sameNode(claim.attributes, attributes) && !ended(there, clock.nowMs())) {
-        if (there.value !== value && there.value !== this.#foreignValue) {
+      if (there && claim && isOurs(claim.attributes) && !ended(there, clock.nowMs())) {
+        if (there.value !== value && there.value !== this.#foreignValue && !this.#isMoved) {
           logger.warn(
             { key, value: there.value },
             `lease ${key} was rewritten by another hand: it is put right when renewed`,
@@ -196,11 +233,14 @@ export class LeaseHolder implements OwnLease {
         }
         this.#adopt(there);
         // A reservation is never renewed, so what its value lacks is mended now.
-        const isMended = there.value === value || there.expiresAtMs !== undefined;
-        const mended = isMended ? there : await store.replace(key, there.revision, value, {});
+        const canWait = there.expiresAtMs !== undefined && !this.#isMoved;
+        const isMended = there.value === value || canWait;
+        const mended = isMended
+          ? there
+          : await store.replace(key, there.revision, value, sameLife(there, ttlMs));
         return mended ? this.#adopt(mended) : undefined;
       }
-      if (there && claim && !sameNode(claim.attributes, attributes) && !ended(there, clock.nowMs())) {
+      if (there && claim && !isOurs(claim.attributes) && !ended(there, clock.nowMs())) {
         throw lost(key, `it is now held by node ${claim.attributes.publicIp}`);
       }
       const rival = this.#rival(snapshot);

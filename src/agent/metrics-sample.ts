@@ -22,6 +22,7 @@ export interface DataplaneParts {
   readonly leaseRenewsAtMs: number | null;
   readonly deviceTrouble: string | null;
   readonly firewall: Pick<FirewallKeeper, 'hasTrouble' | 'mendedTotal'>;
+  readonly underlayMoves: number;
   readonly nowMs: number;
 }
 
@@ -67,6 +68,7 @@ export function dataplaneSample(parts: DataplaneParts, texts: SubnetTexts): Data
     deviceTrouble: parts.deviceTrouble !== null,
     rulesTrouble: parts.firewall.hasTrouble,
     rulesMended: parts.firewall.mendedTotal,
+    underlayMoves: parts.underlayMoves,
     storeTrouble: peers.trouble !== null,
     storeAgeSeconds: peers.lastSnapshotAtMs === null ? null : (nowMs - peers.lastSnapshotAtMs) / 1000,
     leaseExpiresAtMs: lease.expiresAtMs ?? null,

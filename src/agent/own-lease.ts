@@ -1,5 +1,5 @@
 /** Our own lease, however we have come to it. */
-import type { Lease } from '../lease/lease.js';
+import type { Lease, LeaseAttributes } from '../lease/lease.js';
 import type { StoreSnapshot } from '../store/store.js';
 
 export interface OwnLease {
@@ -10,6 +10,8 @@ export interface OwnLease {
   observe(snapshot: StoreSnapshot): void;
   /** Keeps it until `signal` aborts. Throws ERR_TWILL_LEASE_LOST when our subnet is ours no longer. */
   keep(signal: AbortSignal): Promise<void>;
+  /** We have moved: the record is changed to say so, as soon as the store serves. */
+  readdress(attributes: LeaseAttributes): void;
   /** We carry our pods' traffic now: whoever waits for that is told. */
   carries?(): void;
 }

@@ -39,7 +39,8 @@ const confirmAfterMs = 2000;
 
 export class PeerTable {
   readonly #parts: PeerTableParts;
-  readonly #decisions = new WeakMap<Lease, readonly Peer[] | string>();
+  #node: BackendNode;
+  #decisions = new WeakMap<Lease, readonly Peer[] | string>();
   #entries: readonly PeerLease[] = [];
   #refused: readonly Quarantined[] = [];
   #reasons = new Map<string, string>();
@@ -57,6 +58,7 @@ export class PeerTable {
 
   constructor(parts: PeerTableParts) {
     this.#parts = parts;
+    this.#node = parts.node;
   }
 
   get entries(): readonly PeerLease[] {
@@ -100,7 +102,7 @@ export class PeerTable {
   }
 
   apply(snapshot: StoreSnapshot): void {
-    const { leases, clock, plane, logger, onSnapshot } = this.#parts;
+    const { leases, clock, logger, onSnapshot } = this.#parts;
     this.#snapshots += 1;
     this.#lastSnapshotAtMs = snapshot.asOfMs ?? clock.nowMs();
     if (snapshot.asOfMs === undefined) this.#trouble = null;
@@ -113,17 +115,33 @@ export class PeerTable {
         'the store suddenly lacks most leases: kept until a second listing says so too',
       );
     }
-    try {
-      plane.setPeers(this.#entries.flatMap(({ peers }) => peers));
-      this.#missing = null;
-      this.#resolveApplied();
-    } catch (error) {
-      this.#missing = `the peer table could not be changed: ${(error as Error).message}`;
-      logger.error({ err: error }, 'the peer table could not be changed; it stands as it was');
-    }
+    if (this.#publish()) this.#resolveApplied();
     this.#logChange(change);
     this.#relistAtMs = clock.nowMs() + (change.held ? confirmAfterMs : this.#untilNextEndMs());
     this.#planChanged();
+  }
+
+  /** We are at other addresses now: what was refused because of the old ones may be right, and the other way round. */
+  readdress(node: BackendNode): void {
+    this.#node = node;
+    this.#decisions = new WeakMap();
+    if (this.#snapshots === 0) return;
+    this.#decide();
+    this.#publish();
+    this.#logChange({ added: [], changed: [], removed: [] });
+  }
+
+  #publish(): boolean {
+    const { plane, logger } = this.#parts;
+    try {
+      plane.setPeers(this.#entries.flatMap(({ peers }) => peers));
+      this.#missing = null;
+      return true;
+    } catch (error) {
+      this.#missing = `the peer table could not be changed: ${(error as Error).message}`;
+      logger.error({ err: error }, 'the peer table could not be changed; it stands as it was');
+      return false;
+    }
   }
 
   #decide(): void {
@@ -148,7 +166,8 @@ export class PeerTable {
   }
 
   #decideOne(lease: Lease): readonly Peer[] | string {
-    const { backend, node } = this.#parts;
+    const { backend } = this.#parts;
+    const node = this.#node;
     const decision = backend.decide(lease);
     if ('refused' in decision) return decision.refused;
     for (const { endpoint, mac } of decision.peers) {

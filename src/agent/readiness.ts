@@ -5,7 +5,7 @@
  */
 import type { Clock } from './clock.js';
 
-export const CONDITIONS = ['lease', 'device', 'peers', 'firewall', 'subnet-file'] as const;
+export const CONDITIONS = ['lease', 'underlay', 'device', 'peers', 'firewall', 'subnet-file'] as const;
 export type ConditionName = (typeof CONDITIONS)[number];
 
 /** What is missing in words, or null where the condition holds. */
@@ -13,6 +13,7 @@ export type ConditionCheck = () => string | null;
 
 const BEFORE: { readonly [name in ConditionName]: string } = {
   lease: 'none is held yet',
+  underlay: 'no interface has been chosen yet',
   device: 'it is not open yet',
   peers: 'the leases of the other nodes have not been read yet',
   firewall: 'the rules of this host have not been looked at yet',

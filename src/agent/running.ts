@@ -1,5 +1,5 @@
 /** What a node is made of, from the moment when its start has succeeded until its end. */
-import type { Backend, BackendNode } from '../backend/backend.js';
+import type { Backend } from '../backend/backend.js';
 import type { RunOptions } from '../config/run-options.js';
 import type { Plane } from '../dataplane/plane.js';
 import type { UserspacePlaneOptions } from '../dataplane/userspace.js';
@@ -19,7 +19,8 @@ import type { Readiness } from './readiness.js';
 import type { ServiceManager } from './service-manager.js';
 import type { SubnetEnv } from './subnet-env.js';
 import type { SubnetFile } from './subnet-file.js';
-import type { Underlay } from './underlay.js';
+import type { UnderlayKeeper } from './underlay-keeper.js';
+import type { Whereabouts } from './whereabouts.js';
 
 export interface AgentParts {
   /** Stays the caller's: `stop` does not close it. */
@@ -41,8 +42,8 @@ export interface Running {
   readonly parts: AgentParts;
   readonly clock: Clock;
   readonly netConfText: string;
-  readonly underlay: Underlay;
-  readonly node: BackendNode;
+  readonly underlay: UnderlayKeeper;
+  readonly whereabouts: Whereabouts;
   readonly backend: Backend;
   readonly holder: OwnLease;
   readonly plane: Plane;

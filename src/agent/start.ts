@@ -10,7 +10,6 @@ import type { Plane } from '../dataplane/plane.js';
 import { TwillError } from '../errors.js';
 import { LeaseSet } from '../lease/lease-set.js';
 import { netlink as kernelNetlink } from '../native/netlink.js';
-import { IpAddress } from '../net/ip.js';
 import { ControlServer } from '../observe/control-socket.js';
 import type { HealthServer } from '../observe/health-server.js';
 import { givesSubnets, type OwnNode, type StoreSnapshot } from '../store/store.js';
@@ -29,7 +28,7 @@ import {
 import { DeviceKeeper } from './device-keeper.js';
 import { FirewallKeeper, firewallOf } from './firewall-keeper.js';
 import { openHealth } from './health.js';
-import { type HostNetlink, readHostNetwork } from './host.js';
+import type { HostNetlink } from './host.js';
 import type { Leftover, WantedDevice } from './leftovers.js';
 import { Mended } from './mended.js';
 import { explained, localAddresses, openPlane, unregistered, wantedDevice } from './open-plane.js';
@@ -42,9 +41,11 @@ import type { AgentParts, Running } from './running.js';
 import type { SubnetEnvRead } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
 import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
-import { chooseUnderlay, type Underlay } from './underlay.js';
+import type { UnderlayRequest } from './underlay.js';
+import { chooseStand, type Stand, UnderlayKeeper } from './underlay-keeper.js';
 import { untilServed } from './until-served.js';
 import { chooseVtepMacs } from './vtep-mac.js';
+import { identityOf, Whereabouts } from './whereabouts.js';
 
 export interface StartTerms {
   readonly options: RunOptions;
@@ -77,8 +78,8 @@ export async function startNode(terms: StartTerms): Promise<Running> {
   if (start.signal.aborted) throw stoppedWhileStarting();
   const { options, parts, readiness } = start;
   const { netConfText, backend } = cluster;
-  const { underlay, node, planeChoice } = place;
-  const made = { underlay, node, backend, plane, planeChoice, startedAtMs, ...lease, ...doors, ...loops };
+  const { planeChoice } = place;
+  const made = { backend, plane, planeChoice, startedAtMs, ...lease, ...doors, ...loops };
   return { options, parts, clock, readiness, netConfText, ...made };
 }
 
@@ -112,7 +113,8 @@ async function readCluster({ parts, clock, random, signal }: Start): Promise<Rea
 }
 
 interface Place {
-  readonly underlay: Underlay;
+  readonly request: UnderlayRequest;
+  readonly stand: Stand;
   readonly node: BackendNode;
   readonly planeChoice: PlaneChoice;
   readonly wanted: WantedDevice;
@@ -132,11 +134,10 @@ async function findPlace(start: Start, cluster: Cluster): Promise<Place> {
   const ownNode = givesSubnets(store)
     ? await untilServed(() => store.ownNode(signal), patience, signal)
     : null;
-  const underlay = chooseUnderlay(
-    // What the cluster's operator says of a node comes before what its command line says.
-    { ...options, ...ownNode, families: underlayFamilies(cluster) },
-    readHostNetwork(netlink, options.ifaceCanReach),
-  );
+  // What the cluster's operator says of a node comes before what its command line says.
+  const request = { ...options, ...ownNode, families: underlayFamilies(cluster) };
+  const stand = chooseStand(request, netlink);
+  const { underlay } = stand;
   logger.info(
     { mtuBytes: underlay.mtuBytes, publicIp: `${underlay.publicIp ?? underlay.publicIpv6}` },
     `Using interface with name ${underlay.interface} and address ${underlay.address ?? underlay.addressV6}`,
@@ -144,10 +145,7 @@ async function findPlace(start: Start, cluster: Cluster): Promise<Place> {
   refuseNat(backend, underlay);
   const planeChoice = choosePlane(options, backend, () => vxlanFaultOf(netlink));
   logger.info({ dataplane: planeChoice.kind }, `Dataplane: ${planeChoice.kind} (${planeChoice.why})`);
-  const identity = {
-    publicIp: underlay.publicIp ?? IpAddress.of(4, 0n),
-    publicIpv6: underlay.publicIpv6,
-  };
+  const identity = identityOf(underlay);
   // Before anything is written to the store: a flanneld that lives here is not to be disturbed.
   const wanted = wantedDevice(options, netConf, backend);
   const leftovers = takeable(wanted, netlink);
@@ -161,7 +159,7 @@ async function findPlace(start: Start, cluster: Cluster): Promise<Place> {
           random,
         )
       : {};
-  return { underlay, node: { ...identity, ...macs }, planeChoice, wanted, leftovers, ownNode, listing };
+  return { request, stand, node: { ...identity, ...macs }, planeChoice, wanted, leftovers, ownNode, listing };
 }
 
 interface TakenLease {
@@ -194,7 +192,8 @@ async function takeLease(start: Start, cluster: Cluster, place: Place): Promise<
 function openDataplane(start: Start, cluster: Cluster, place: Place, { lease }: OwnLease): Plane {
   const { options, parts, netlink, undo } = start;
   const { netConf, backend } = cluster;
-  const { underlay, node, leftovers, planeChoice } = place;
+  const { node, leftovers, planeChoice } = place;
+  const { underlay, ownAddresses } = place.stand;
   const plane = openPlane(parts, netlink, planeChoice, {
     ...{ backend, subnets: lease.subnets, externalMtuBytes: underlay.mtuBytes },
     interface: underlay.interface,
@@ -203,7 +202,7 @@ function openDataplane(start: Start, cluster: Cluster, place: Place, { lease }: 
     offload: options.offload,
     workerCpus: options.workerCpus,
     ...localAddresses(netConf, underlay),
-    ownAddresses: netlink.addresses().map(({ address }) => address),
+    ownAddresses,
     ...(node.mac && { mac: node.mac }),
     ...(node.macV6 && { macV6: node.macV6 }),
     replaces: leftovers,
@@ -255,9 +254,17 @@ function wire(
     ...{ netlink, logger, clock, subnets, earlier: earlier?.subnets ?? {} },
     ...{ isWanted: options.blackholeRoute, resyncMs: options.resyncSeconds * 1000 },
   });
+  const moving = { netConf, backend, plane, holder, peers, subnetFile, subnetEnv };
+  const whereabouts = new Whereabouts(place.node, moving);
+  const underlay = new UnderlayKeeper(place.stand, {
+    ...{ request: place.request, netlink, logger, clock },
+    move: (to) => whereabouts.move(to),
+  });
+  readiness.set('underlay', () => underlay.trouble);
   return {
-    ...{ device, peers, firewall, subnetEnv, mended },
+    ...{ device, peers, firewall, subnetEnv, mended, underlay, whereabouts },
     loops: [
+      (signal: AbortSignal) => underlay.keep(signal),
       (signal: AbortSignal) => holder.keep(signal),
       (signal: AbortSignal) => peers.follow(signal),
       (signal: AbortSignal) => device.keep(signal),

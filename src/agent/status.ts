@@ -12,6 +12,8 @@ import type { Underlay } from './underlay.js';
 export interface StatusParts {
   readonly version: string;
   readonly underlay: Underlay;
+  /** How often it became another one. */
+  readonly underlayMoves: number;
   readonly node: BackendNode;
   readonly lease: Lease;
   /** null: never, for it has no end. */
@@ -38,6 +40,8 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
     version: parts.version,
     node: {
       interface: underlay.interface,
+      interfaceMtuBytes: underlay.mtuBytes,
+      underlayMoves: parts.underlayMoves,
       publicIp: node.publicIp.toString(),
       publicIpv6: node.publicIpv6?.toString() ?? null,
       subnet: subnetText(lease.subnets),

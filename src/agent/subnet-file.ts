@@ -23,6 +23,11 @@ export class SubnetFile {
   readonly path: string;
   readonly #parts: SubnetFileParts;
   #missing: string | null = 'it has not been written yet';
+  #env: SubnetEnv | null = null;
+  /** What we wrote last: whatever else stands there is not ours. */
+  #written: string | null = null;
+  #isNews = false;
+  #wake: () => void = () => {};
 
   constructor(path: string, parts: SubnetFileParts) {
     this.path = path;
@@ -53,23 +58,40 @@ export class SubnetFile {
    * somebody else has written is left to him, and we are not ready. `attempted` after the first attempt, whatever came of it.
    */
   async keep(env: SubnetEnv, signal: AbortSignal, attempted: () => void): Promise<void> {
-    const { clock } = this.#parts;
-    const text = formatSubnetEnv(env);
-    await this.#write(env, signal, attempted);
+    this.#env ??= env;
+    await this.#write(signal, attempted);
     while (!signal.aborted) {
-      await clock.sleep(LOOK_EVERY_MS, signal);
+      if (!this.#isNews) await this.#sleep(LOOK_EVERY_MS, signal);
       if (signal.aborted) return;
+      this.#isNews = false;
       const found = await readSubnetText(this.path).catch((error: Error) => error);
-      if (found === null) await this.#write(env, signal, () => {});
-      else this.#note(found === text ? null : 'somebody else has written it: it does not tell of this node');
+      const isOurs = found === null || found === this.#written;
+      if (isOurs && found !== formatSubnetEnv(this.#env)) await this.#write(signal, () => {});
+      else this.#note(isOurs ? null : 'somebody else has written it: it does not tell of this node');
     }
   }
 
-  async #write(env: SubnetEnv, signal: AbortSignal, attempted: () => void): Promise<void> {
+  /** This is so from now on: the file is replaced at once. */
+  update(env: SubnetEnv): void {
+    this.#env = env;
+    this.#isNews = true;
+    this.#wake();
+  }
+
+  #sleep(durationMs: number, signal: AbortSignal): Promise<void> {
+    const woken = new AbortController();
+    this.#wake = () => woken.abort();
+    return this.#parts.clock.sleep(durationMs, AbortSignal.any([signal, woken.signal]));
+  }
+
+  async #write(signal: AbortSignal, attempted: () => void): Promise<void> {
     const { logger, clock, random } = this.#parts;
     for (let failures = 0; !signal.aborted; ) {
+      const env = this.#env;
+      if (!env) return;
       try {
         await writeSubnetEnv(this.path, env);
+        this.#written = formatSubnetEnv(env);
         this.#missing = null;
         logger.info(`Wrote subnet file to ${this.path}`);
         attempted();

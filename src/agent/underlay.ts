@@ -4,7 +4,8 @@
  * Rules, first hit wins: each `--iface` (an address or a name), each `--iface-regex` (over addresses in index order, and
  * only if none matched over names), `--iface-can-reach`; where none of these is given, the interface that carries the
  * public IP, else that of the default route. A public IP that no interface carries (NAT) is advertised, no more.
- * flannel's order; unlike its later versions a NAT address alone is no error.
+ * flannel's order; unlike its later versions a NAT address alone is no error. An address that we have stays ours for as
+ * long as it may: a second one beside it changes nothing.
  */
 import { TwillError } from '../errors.js';
 import { IpAddress, type IpFamily } from '../net/ip.js';
@@ -67,9 +68,9 @@ interface Choice {
   readonly fixed: readonly IpAddress[];
 }
 
-/** Throws ERR_TWILL_INTERFACE, naming the interfaces that there are. */
-export function chooseUnderlay(request: UnderlayRequest, host: HostNetwork): Underlay {
-  const { link, fixed } = chosenLink(request, host);
+/** `current`: what was chosen before. Throws ERR_TWILL_INTERFACE, naming the interfaces that there are. */
+export function chooseUnderlay(request: UnderlayRequest, host: HostNetwork, current?: Underlay): Underlay {
+  const { link, fixed } = chosenLink(request, host, current);
   if (link.mtu <= 0) throw failure(`interface ${link.name} has no MTU`, host);
   const own = (family: IpFamily, advertised: IpAddress | undefined): IpAddress | null => {
     const chosen = fixed.find((candidate) => candidate.family === family);
@@ -77,7 +78,11 @@ export function chooseUnderlay(request: UnderlayRequest, host: HostNetwork): Und
     // Peers accept what comes from our public IP, so send from it where we can.
     if (advertised && carriers(host, advertised).some((carrier) => carrier.index === link.index))
       return advertised;
-    return bestAddress(host, link.index, family);
+    const usable = usableAddresses(host, link.index, family);
+    const [best = null] = usable;
+    const held = usable.find((candidate) => isHeld(candidate, current));
+    // What an interface gives itself while it waits for DHCP is none to stay with.
+    return held && held.isLinkLocal === best?.isLinkLocal ? held : best;
   };
   const address = own(4, request.publicIp);
   const addressV6 = own(6, request.publicIpv6);
@@ -101,7 +106,11 @@ export function chooseUnderlay(request: UnderlayRequest, host: HostNetwork): Und
   };
 }
 
-function chosenLink(request: UnderlayRequest, host: HostNetwork): Choice {
+function isHeld(candidate: IpAddress, current: Underlay | undefined): boolean {
+  return [current?.address, current?.addressV6].some((held) => held?.equals(candidate) === true);
+}
+
+function chosenLink(request: UnderlayRequest, host: HostNetwork, current: Underlay | undefined): Choice {
   const { iface, ifaceRegex, ifaceCanReach, families } = request;
   if (iface.length === 0 && ifaceRegex.length === 0 && !ifaceCanReach) {
     return byPublicIp(request, host) ?? byDefaultRoute(request, host);
@@ -113,7 +122,7 @@ function chosenLink(request: UnderlayRequest, host: HostNetwork): Choice {
     tried.push(`--iface=${text}`);
   }
   for (const text of ifaceRegex) {
-    const choice = byRegex(text, families, host);
+    const choice = byRegex(text, families, host, current);
     if (choice) return choice;
     tried.push(`--iface-regex=${text}`);
   }
@@ -162,7 +171,12 @@ function byNameOrAddress(text: string, host: HostNetwork): Choice | null {
   return link ? { link, fixed: [] } : null;
 }
 
-function byRegex(text: string, families: readonly IpFamily[], host: HostNetwork): Choice | null {
+function byRegex(
+  text: string,
+  families: readonly IpFamily[],
+  host: HostNetwork,
+  current: Underlay | undefined,
+): Choice | null {
   let pattern: RegExp;
   try {
     pattern = goRegExp(text);
@@ -174,12 +188,13 @@ function byRegex(text: string, families: readonly IpFamily[], host: HostNetwork)
   }
   const links = [...host.links].sort((a, b) => a.index - b.index);
   for (const link of links) {
-    const hits = families.map((family) =>
-      host.addresses.find(
+    const hits = families.map((family) => {
+      const matching = host.addresses.filter(
         ({ index, address }) =>
           index === link.index && address.family === family && pattern.test(address.toString()),
-      ),
-    );
+      );
+      return matching.find(({ address }) => isHeld(address, current)) ?? matching[0];
+    });
     const fixed = hits.flatMap((hit) => (hit ? [hit.address] : []));
     // Dual stack: an address of each family must match.
     if (fixed.length > 0 && fixed.length === families.length) return { link, fixed };
@@ -219,8 +234,8 @@ const IFA_F_DADFAILED = 0x08;
 const IFA_F_DEPRECATED = 0x20;
 const IFA_F_PERMANENT = 0x80;
 
-/** Global before IPv4's link-local, then permanent, then lasting; never a deprecated, failed or loopback one. flannel's order. */
-function bestAddress(host: HostNetwork, index: number, family: IpFamily): IpAddress | null {
+/** Best first: global before IPv4's link-local, then permanent, then lasting; never a deprecated, failed or loopback one. flannel's order. */
+function usableAddresses(host: HostNetwork, index: number, family: IpFamily): IpAddress[] {
   const usable = host.addresses.filter(
     (candidate) =>
       candidate.index === index &&
@@ -232,7 +247,14 @@ function bestAddress(host: HostNetwork, index: number, family: IpFamily): IpAddr
   );
   const rank = ({ address, flags }: UnderlayAddress) =>
     (address.isLinkLocal ? 4 : 0) + (flags & IFA_F_PERMANENT ? 0 : 2) + (flags & IFA_F_TEMPORARY ? 1 : 0);
-  return usable.sort((a, b) => rank(a) - rank(b))[0]?.address ?? null;
+  return usable.sort((a, b) => rank(a) - rank(b)).map(({ address }) => address);
+}
+
+const LISTING = '; interfaces here: ';
+
+/** Why no interface could be chosen, without the list of those that there are: pods bring hundreds. */
+export function withoutListing({ message }: Error): string {
+  return message.split(LISTING)[0] ?? message;
 }
 
 function failure(why: string, host: HostNetwork): TwillError {
@@ -242,5 +264,5 @@ function failure(why: string, host: HostNetwork): TwillError {
       .map(({ address }) => address.toString());
     return `${name} (${own.join(', ') || 'no address'})`;
   });
-  return new TwillError('ERR_TWILL_INTERFACE', `${why}; interfaces here: ${list.join(', ') || 'none'}`);
+  return new TwillError('ERR_TWILL_INTERFACE', `${why}${LISTING}${list.join(', ') || 'none'}`);
 }

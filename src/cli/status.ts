@@ -43,6 +43,8 @@ export function renderStatus(status: Json, nowMs: number): string[] {
     : '';
   const port = has('backend', 'port') ? `, port ${text('backend', 'port')}` : '';
   const v6 = has('node', 'publicIpv6') ? ` ${text('node', 'publicIpv6')}` : '';
+  const moves = Number(field(status, 'node', 'underlayMoves') ?? 0);
+  const moved = moves > 0 ? `, moved ${moves === 1 ? 'once' : `${moves} times`}` : '';
   const renewal = untilText(field(status, 'node', 'leaseRenewsAt'), nowMs, ', renewed in ', '');
   const end = has('node', 'leaseExpiresAt')
     ? `ends ${text('node', 'leaseExpiresAt')}${untilText(field(status, 'node', 'leaseExpiresAt'), nowMs, ' (in ', ')')}${renewal}`
@@ -53,7 +55,7 @@ export function renderStatus(status: Json, nowMs: number): string[] {
     [
       ['version', `${text('version')}, up ${uptime}`],
       ['ready', readyText(status)],
-      ['node', `${text('node', 'publicIp')}${v6} on ${text('node', 'interface')}`],
+      ['node', `${text('node', 'publicIp')}${v6} on ${text('node', 'interface')}${moved}`],
       ['lease', `${text('node', 'subnet')}, ${end}`],
       ['device', `${text('node', 'device')}, MTU ${text('node', 'mtuBytes')}${device}`],
       ['backend', `${text('backend', 'type')}${port}${vxlan}`],

@@ -35,8 +35,8 @@ export function configureDevice(
     // Without an IPv6 overlay the kernel's own router solicitations and the like would only be dropped by us.
     quietly('ipv6', name, hasV6 ? { accept_ra: 0, addr_gen_mode: 1 } : { disable_ipv6: 1 });
     quietly('ipv4', name, { accept_local: acceptLocal ? 1 : 0 });
-    netlink.linkSet(index, { mtu: mtuBytes, txQueueLength: TX_QUEUE_PACKETS });
-    limitSuperPackets(index, mtuBytes);
+    setMtu(index, mtuBytes);
+    netlink.linkSet(index, { txQueueLength: TX_QUEUE_PACKETS });
     const bases = subnets.map(({ address }) => hostPrefix(address));
     // A device that was kept may carry the address of an earlier lease.
     const stale = netlink
@@ -50,6 +50,20 @@ export function configureDevice(
   } catch (error) {
     if (!(error instanceof TwillError)) throw error;
     throw new TwillError(error.code, `device ${name}: ${error.message}`, { cause: error });
+  }
+}
+
+function setMtu(index: number, mtuBytes: number): void {
+  netlink.linkSet(index, { mtu: mtuBytes });
+  limitSuperPackets(index, mtuBytes);
+}
+
+/** At once. Where it fails (the device is going) the next look finds it and says so. */
+export function resizeDevice(index: number, mtuBytes: number): void {
+  try {
+    setMtu(index, mtuBytes);
+  } catch (error) {
+    if (!(error instanceof TwillError)) throw error;
   }
 }
 

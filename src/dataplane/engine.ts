@@ -1,7 +1,13 @@
 /** One native engine, as the planes and the library use it: values in, values out. */
 import type { Peer } from '../backend/backend.js';
 import { OFFLOADS, type OffloadName } from '../config/offload.js';
-import { loadNative, type NativeEngine, type NativeOverlay, type NativeUnderlay } from '../native/binding.js';
+import {
+  loadNative,
+  type NativeEngine,
+  type NativeEngineOptions,
+  type NativeOverlay,
+  type NativeUnderlay,
+} from '../native/binding.js';
 import { guard } from '../native/errors.js';
 import { IpAddress } from '../net/ip.js';
 import type { MacAddress } from '../net/mac.js';
@@ -12,7 +18,15 @@ import type { PlaneStats, PlaneTrace } from './plane.js';
 import { hostPrefix, packPrefixes } from './prefixes.js';
 import { UserEvents } from './user-events.js';
 
-export interface EngineOptions {
+/** Where an engine stands on the underlay, and what follows from that. */
+export interface EnginePlace {
+  /** Addresses of this node, which nobody else may send from. */
+  readonly ownAddresses: readonly IpAddress[];
+  readonly innerMtuBytes: number;
+  readonly underlays: NativeUnderlay[];
+}
+
+export interface EngineOptions extends EnginePlace {
   readonly encap: 'udp' | 'vxlan';
   /** UDP port of the cluster. */
   readonly port: number;
@@ -23,12 +37,8 @@ export interface EngineOptions {
   readonly macV6?: MacAddress;
   /** Packets for these are ours; each base address is also that of the ICMP errors we send. */
   readonly ownSubnets: readonly Prefix[];
-  /** Addresses of this node, which nobody else may send from. */
-  readonly ownAddresses: readonly IpAddress[];
-  readonly innerMtuBytes: number;
   readonly sourceCheck: boolean;
   readonly overlay: NativeOverlay;
-  readonly underlays: NativeUnderlay[];
   /** Native threads; 0: the program calls `step`. */
   readonly workers: number;
   /** Processors that the workers stay on, by turns. Default: any. */
@@ -49,7 +59,7 @@ export class Engine {
   readonly native: NativeEngine;
   /** What it tells of user ports and pool. It holds this object until it is closed, so a running engine is never collected. */
   readonly events: UserEvents;
-  readonly #innerMtuBytes: number;
+  #options: EngineOptions;
   readonly #peers = new Map<string, Peer>();
   #packedSubnets: Uint8Array | null = null;
   #generation = 0;
@@ -57,10 +67,10 @@ export class Engine {
   /** By the number that packets carry; emptied when peers go. */
   #subnetByNumber: (Prefix | null)[] = [];
 
-  private constructor(native: NativeEngine, events: UserEvents, innerMtuBytes: number) {
+  private constructor(native: NativeEngine, events: UserEvents, options: EngineOptions) {
     this.native = native;
     this.events = events;
-    this.#innerMtuBytes = innerMtuBytes;
+    this.#options = options;
   }
 
   /** Throws ERR_TWILL_SOCKET, _DEVICE, _PRIVILEGE, _POOL or _ARGUMENT; nothing is left behind then. */
@@ -68,25 +78,21 @@ export class Engine {
     const events = new UserEvents();
     let engine: Engine | null = null;
     const native = guard(() =>
-      loadNative().openEngine(
-        {
-          ...options,
-          mac: options.mac.bytes(),
-          macV6: options.macV6?.bytes() ?? null,
-          ownSubnets: packPrefixes(options.ownSubnets),
-          ownAddresses: packPrefixes(options.ownAddresses.map(hostPrefix)),
-          icmpSources: packPrefixes(options.ownSubnets.map(({ address }) => hostPrefix(address))),
-          innerMtu: options.innerMtuBytes,
-          offload: options.offload ?? OFFLOADS,
-          workerCpus: options.workerCpus ?? [],
-          poolSlots: options.poolSlots ?? Math.max(SLOTS_PER_WORKER * options.workers, LEAST_SLOTS),
-        },
-        (bits) => engine?.events.dispatch(bits),
-      ),
+      loadNative().openEngine(nativeOptions(options), (bits) => engine?.events.dispatch(bits)),
     );
-    engine = new Engine(native, events, options.innerMtuBytes);
+    engine = new Engine(native, events, options);
     events.attach(native);
     return engine;
+  }
+
+  /**
+   * Takes another place; no packet is lost for it. Throws ERR_TWILL_SOCKET where it cannot be had, and all is as it was
+   * then; ERR_TWILL_CLOSED.
+   */
+  rebind(place: EnginePlace): void {
+    const options = { ...this.#options, ...place };
+    guard(() => this.native.rebind(nativeOptions(options)));
+    this.#options = options;
   }
 
   get peers(): ReadonlyMap<string, Peer> {
@@ -149,7 +155,7 @@ export class Engine {
   }
 
   trace(destination: IpAddress): PlaneTrace {
-    const mtuBytes = this.#innerMtuBytes;
+    const mtuBytes = this.#options.innerMtuBytes;
     const found = guard(() => this.native.trace(destination.bytes()));
     if (found.drop !== null) return { drop: found.drop, mtuBytes };
     const address = IpAddress.fromBytes(found.endpointAddress ?? new Uint8Array(4));
@@ -174,6 +180,21 @@ export class Engine {
     this.#subnetByNumber = [];
     this.#packedSubnets = null;
   }
+}
+
+function nativeOptions(options: EngineOptions): NativeEngineOptions {
+  return {
+    ...options,
+    mac: options.mac.bytes(),
+    macV6: options.macV6?.bytes() ?? null,
+    ownSubnets: packPrefixes(options.ownSubnets),
+    ownAddresses: packPrefixes(options.ownAddresses.map(hostPrefix)),
+    icmpSources: packPrefixes(options.ownSubnets.map(({ address }) => hostPrefix(address))),
+    innerMtu: options.innerMtuBytes,
+    offload: options.offload ?? OFFLOADS,
+    workerCpus: options.workerCpus ?? [],
+    poolSlots: options.poolSlots ?? Math.max(SLOTS_PER_WORKER * options.workers, LEAST_SLOTS),
+  };
 }
 
 /** flannel's udp proxy binds the interface's address and sends from there; the kernel's vxlan binds every address. */

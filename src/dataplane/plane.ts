@@ -98,13 +98,26 @@ export interface PlaneState {
   readonly retryInMs: number | null;
 }
 
+/** Where a plane stands on the underlay. */
+export interface PlaneUnderlay {
+  /** Its name: one that goes and comes back has another number. */
+  readonly interface: string;
+  /** Addresses that we send from; a second one for IPv6 beside IPv4. */
+  readonly localAddress: IpAddress;
+  readonly localAddressV6?: IpAddress;
+  /** Of the interface, bytes. */
+  readonly externalMtuBytes: number;
+  /** All addresses of this host: none may be the inner source of what peers send. */
+  readonly ownAddresses: readonly IpAddress[];
+}
+
 export interface Plane {
   readonly kind: PlaneKind;
   /** Of ours; where the host's routes carry the packets, the interface that they leave by. */
   readonly deviceName: string;
   /** Changes of neighbours and forwarding entries concern it too. */
   readonly watchesNeighbours: boolean;
-  /** Largest inner packet in bytes. */
+  /** Largest inner packet in bytes; another one after `rebind` to an interface of another MTU. */
   readonly mtuBytes: number;
   /** Makes the peer table equal to `wanted` in one step (packets see it before or after, never half); the generation. */
   setPeers(wanted: readonly Peer[]): number;
@@ -134,6 +147,11 @@ export interface Plane {
   reconcile(isChanged: boolean): PlaneState;
   /** Whether such a change calls for a look. */
   concerns(event: NetlinkEvent): boolean;
+  /**
+   * Takes another place on the underlay, and goes on with the same peers and counters; our engine loses no packet for it.
+   * Throws a TwillError where that place cannot be had yet: all is as it was then.
+   */
+  rebind(underlay: PlaneUnderlay): void;
   /** Whether all that carries packets has shown a sign of life since the last call; ask no faster than it can. */
   isTurning(): boolean;
   /** Ends our part: what of it is ours alone goes, what the kernel does by itself goes on. A second call does nothing. */

@@ -26,18 +26,19 @@ import {
   makeWay,
   refuseNestedUnderlay,
   refuseRivalRoute,
+  resizeDevice,
 } from './device.js';
-import { Engine, udpUnderlay } from './engine.js';
+import { Engine, type EnginePlace, udpUnderlay } from './engine.js';
 import { EntryKeeper } from './kernel/entry-keeper.js';
 import type { WantedEntry } from './kernel/reconcile.js';
 import { directEntries, peerOf } from './kernel/wanted.js';
 import { askOnLink, nowhere, type OnLink } from './kernel/ways.js';
 import type { PeerStats } from './peer-stats.js';
-import type { Plane, PlaneState, PlaneStats, PlaneTrace, Way } from './plane.js';
+import type { Plane, PlaneState, PlaneStats, PlaneTrace, PlaneUnderlay, Way } from './plane.js';
 import { addStats } from './stats.js';
 import { EngineTap, type PlaneTap, type TapOptions } from './tap.js';
 
-export interface UserspacePlaneOptions {
+export interface UserspacePlaneOptions extends Omit<PlaneUnderlay, 'interface'> {
   readonly backend: TunnelBackend;
   /** Ours. */
   readonly subnets: LeaseSubnets;
@@ -45,13 +46,7 @@ export interface UserspacePlaneOptions {
   readonly mac?: MacAddress;
   /** That of frames with IPv6 inside, where it is another. */
   readonly macV6?: MacAddress;
-  /** Underlay addresses that we send from; a second one for IPv6 beside IPv4. */
-  readonly localAddress: IpAddress;
-  readonly localAddressV6?: IpAddress;
-  readonly externalMtuBytes: number;
   readonly overlayNetworks: readonly Prefix[];
-  /** All addresses of this host: none may be the inner source of what peers send. */
-  readonly ownAddresses: readonly IpAddress[];
   /** Native threads, at least 1. */
   readonly workers: number;
   /** Processors that the workers stay on, by turns. Default: any. */
@@ -71,8 +66,7 @@ export interface UserspacePlaneOptions {
 export class UserspacePlane implements Plane {
   readonly kind = 'userspace';
   readonly watchesNeighbours = false;
-  readonly mtuBytes: number;
-  readonly #options: UserspacePlaneOptions;
+  #options: UserspacePlaneOptions;
   #engine: Engine;
   #deviceName: string;
   #wanted: readonly Peer[] = [];
@@ -89,7 +83,6 @@ export class UserspacePlane implements Plane {
   private constructor(engine: Engine, options: UserspacePlaneOptions) {
     this.#engine = engine;
     this.#deviceName = engine.native.deviceName;
-    this.mtuBytes = mtuOf(options);
     // The next device takes the name of this one, also where the kernel picked the number.
     this.#options = { ...options, deviceName: this.#deviceName, replaces: [] };
     this.#routes = new EntryKeeper(this.#territory);
@@ -118,6 +111,10 @@ export class UserspacePlane implements Plane {
 
   wayOf({ endpoint }: Peer): Way {
     return this.#onLink(endpoint.address) === null ? 'tunnel' : 'direct';
+  }
+
+  get mtuBytes(): number {
+    return mtuOf(this.#options);
   }
 
   setPeers(wanted: readonly Peer[]): number {
@@ -189,6 +186,27 @@ export class UserspacePlane implements Plane {
     return { mended: [...renamed, ...faults], trouble: null };
   }
 
+  rebind(underlay: PlaneUnderlay): void {
+    const { localAddressV6: _, ...rest } = this.#options;
+    const options = { ...rest, ...underlay };
+    refuseNestedUnderlay(localsOf(options), options.overlayNetworks);
+    const before = this.#options;
+    if (this.#engine.isClosed) {
+      // The device could not be made anew yet, perhaps for want of this.
+      this.#options = options;
+      try {
+        this.#reopen();
+      } catch (error) {
+        this.#options = before;
+        throw error;
+      }
+      return;
+    }
+    this.#engine.rebind(placeOf(options));
+    this.#options = options;
+    if (mtuOf(before) !== this.mtuBytes) resizeDevice(this.#deviceIndex, this.mtuBytes);
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#engine.close();
@@ -235,20 +253,17 @@ function openEngine(options: UserspacePlaneOptions): Engine {
   const { encap, port, vni = 0 } = backend;
   const plan = planOf(options);
   const wantedName = options.deviceName ?? backend.deviceName;
-  const locals = localsOf(options);
   const replaced = options.replaces ?? [];
-  refuseNestedUnderlay(locals, plan.networks);
+  refuseNestedUnderlay(localsOf(options), plan.networks);
   const givingWay = replaced.map(({ name }) => name);
   for (const network of plan.networks) refuseRivalRoute(network, [wantedName, ...givingWay]);
   if (replaced.length > 0) makeWay(replaced);
   const engine = Engine.open({
-    ...{ encap, port, vni, ownSubnets: plan.subnets, innerMtuBytes: plan.mtuBytes },
+    ...{ encap, port, vni, ownSubnets: plan.subnets, ...placeOf(options) },
     mac: options.mac ?? MacAddress.fromBytes(new Uint8Array(6)),
     ...(options.macV6 && { macV6: options.macV6 }),
-    ownAddresses: options.ownAddresses,
     sourceCheck: options.sourceCheck,
     overlay: { kind: 'tun', name: wantedName, persist: options.persistDevice ?? false },
-    underlays: locals.map((address) => udpUnderlay(encap, address, port)),
     workers: options.workers,
     ...(options.workerCpus && { workerCpus: options.workerCpus }),
     ...(options.offload && { offload: options.offload }),
@@ -269,6 +284,15 @@ function planOf(options: UserspacePlaneOptions): DevicePlan {
     subnets: [options.subnets.v4, options.subnets.v6].flatMap((subnet) => subnet ?? []),
     networks: options.overlayNetworks,
     acceptLocal: options.sourceCheck,
+  };
+}
+
+function placeOf(options: UserspacePlaneOptions): EnginePlace {
+  const { encap, port } = options.backend;
+  return {
+    innerMtuBytes: mtuOf(options),
+    ownAddresses: options.ownAddresses,
+    underlays: localsOf(options).map((address) => udpUnderlay(encap, address, port)),
   };
 }
 

@@ -129,6 +129,11 @@ export interface NativeEngine {
   readonly deviceIndex: number;
   /** Applies packed operations as one change set and returns the new generation. */
   publish(ops: Uint8Array): number;
+  /**
+   * Takes `innerMtu`, `ownSubnets`, `ownAddresses`, `icmpSources`, `sourceCheck` and `underlays` from now on; all else of
+   * the options stays as it was opened. No packet is lost for it. Where it throws, all is as it was.
+   */
+  rebind(options: NativeEngineOptions): void;
   stats(): NativeStats;
   /**
    * Writes seven numbers for each packed prefix (as `ownSubnets`): packets, bytes and drops to it, the same from it, and

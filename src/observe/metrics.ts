@@ -15,7 +15,7 @@ export interface DirectionCounts {
 }
 
 export interface DataplaneSample {
-  /** What never changes in a run: interface, addresses, subnet, device, backend. */
+  /** What seldom changes in a run: interface, addresses, subnet, device, backend. */
   readonly node: { readonly [label: string]: string };
   readonly mtuBytes: number;
   /** Read before the directions. null, here and below: nobody counts that. */
@@ -42,6 +42,8 @@ export interface DataplaneSample {
   /** The host's rules: not as wanted; how many deviations were mended. */
   readonly rulesTrouble: boolean;
   readonly rulesMended: number;
+  /** How often another place on the underlay was taken. */
+  readonly underlayMoves: number;
   readonly storeTrouble: boolean;
   /** null: nothing was read yet. */
   readonly storeAgeSeconds: number | null;
@@ -247,6 +249,12 @@ const definitions: readonly Definition[] = [
     type: 'counter',
     help: "Deviations of the host's rules that were put right",
     read: started(({ rulesMended }) => one(rulesMended)),
+  },
+  {
+    name: 'twill_underlay_moves_total',
+    type: 'counter',
+    help: 'How often the interface below us, its address or its MTU was followed to another one',
+    read: started(({ underlayMoves }) => one(underlayMoves)),
   },
   {
     name: 'twill_device_mtu_bytes',

@@ -15,6 +15,8 @@ export const network = '10.77.0.0/16';
 
 export interface Status {
   readonly node: {
+    readonly publicIp: string;
+    readonly publicIpv6: string | null;
     readonly subnet: string;
     readonly device: string;
     readonly mtuBytes: number;
@@ -32,6 +34,8 @@ export interface Status {
     };
   };
   readonly ready: boolean;
+  /** What each condition lacks. */
+  readonly readiness: { readonly [condition: string]: string | null };
   readonly peers: number;
   readonly quarantined: readonly { readonly key: string; readonly reason: string }[];
   readonly identity: { readonly encap: boolean; readonly decap: boolean };

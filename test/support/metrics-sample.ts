@@ -20,6 +20,7 @@ export function dataplaneSample(more: Partial<DataplaneSample> = {}): DataplaneS
     checksum: 'avx2',
     ...{
       deviceTrouble: false,
+      underlayMoves: 5,
       rulesTrouble: false,
       rulesMended: 3,
       storeTrouble: true,

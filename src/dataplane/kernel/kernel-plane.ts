@@ -11,7 +11,7 @@ import type { IpAddress, IpFamily } from '../../net/ip.js';
 import type { MacAddress } from '../../net/mac.js';
 import type { Prefix } from '../../net/prefix.js';
 import { deleteDevices, refuseNestedUnderlay } from '../device.js';
-import type { Plane, PlaneCounts, PlaneState, PlaneTrace, Way } from '../plane.js';
+import type { Plane, PlaneCounts, PlaneState, PlaneTrace, PlaneUnderlay, Way } from '../plane.js';
 import { hostPrefix } from '../prefixes.js';
 import { noTap } from '../tap.js';
 import { aliasOf } from './alias.js';
@@ -50,11 +50,10 @@ interface OwnDevice {
 
 export class KernelPlane implements Plane {
   readonly kind = 'kernel';
-  readonly mtuBytes: number;
   readonly deviceName: string;
   readonly watchesNeighbours = true;
-  readonly #options: KernelPlaneOptions;
-  readonly #devices: readonly OwnDevice[];
+  #options: KernelPlaneOptions;
+  #devices: readonly OwnDevice[];
   readonly #tally = new LinkTally();
   readonly #keeper: EntryKeeper;
   #peers: readonly Peer[] = [];
@@ -71,7 +70,6 @@ export class KernelPlane implements Plane {
     const names = plans.map(({ plan }) => plan.name);
     deleteDevices((options.replaces ?? []).filter(({ name }) => !names.includes(name)));
     this.#devices = plans.map((own) => ({ ...own, index: 0 }));
-    this.mtuBytes = Math.min(...plans.map(({ plan }) => plan.mtu));
     this.deviceName = names[0] ?? '';
     this.#keeper = new EntryKeeper(this.#territory);
     this.#keepDevices(netlink.links());
@@ -84,6 +82,10 @@ export class KernelPlane implements Plane {
   /** Throws ERR_TWILL_DEVICE, _PRIVILEGE, _NETLINK or _CONFIG. What was there of entries stays until the first peers are known. */
   static open(options: KernelPlaneOptions): KernelPlane {
     return new KernelPlane(options);
+  }
+
+  get mtuBytes(): number {
+    return Math.min(...this.#devices.map(({ plan }) => plan.mtu));
   }
 
   get devices(): readonly string[] {
@@ -106,6 +108,28 @@ export class KernelPlane implements Plane {
     const down = this.#down();
     const trouble = down === null ? null : `it is down: "ip link set ${down} up" lets packets pass again`;
     return { mended, trouble, retryInMs: this.#keeper.retryInMs };
+  }
+
+  /** What of a device cannot be changed in place, its address above all, makes it anew; its entries come with it. */
+  rebind(underlay: PlaneUnderlay): void {
+    const [options, devices] = [this.#options, this.#devices];
+    const { localAddressV6: _, ...rest } = options;
+    const wanted = { ...rest, ...underlay };
+    const plans = plansOf(wanted);
+    refuseNestedUnderlay(
+      plans.map(({ plan }) => plan.local),
+      options.overlayNetworks,
+    );
+    const indexOf = (name: string) => devices.find(({ plan }) => plan.name === name)?.index ?? 0;
+    this.#options = wanted;
+    this.#devices = plans.map((own) => ({ ...own, index: indexOf(own.plan.name) }));
+    try {
+      this.#look(this.#generation > 0);
+    } catch (error) {
+      this.#options = options;
+      this.#devices = devices;
+      throw error;
+    }
   }
 
   concerns({ kind, index }: NetlinkEvent): boolean {

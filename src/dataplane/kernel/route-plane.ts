@@ -8,7 +8,7 @@ import { type NetlinkEvent, netlink } from '../../native/netlink.js';
 import type { IpAddress } from '../../net/ip.js';
 import type { Prefix } from '../../net/prefix.js';
 import { deleteDevices, refuseNestedUnderlay } from '../device.js';
-import type { Plane, PlaneCounts, PlaneState, PlaneTrace, Way } from '../plane.js';
+import type { Plane, PlaneCounts, PlaneState, PlaneTrace, PlaneUnderlay, Way } from '../plane.js';
 import { noTap } from '../tap.js';
 import { EntryKeeper } from './entry-keeper.js';
 import type { WantedEntry } from './reconcile.js';
@@ -29,25 +29,20 @@ export interface RoutePlaneOptions {
 
 export class RoutePlane implements Plane {
   readonly kind: 'routes' | 'none';
-  readonly deviceName: string;
-  readonly mtuBytes: number;
   readonly watchesNeighbours = false;
   readonly #keeper: EntryKeeper;
+  #options: RoutePlaneOptions;
   #index: number;
   #peers: readonly Peer[] = [];
   #generation = 0;
 
   private constructor(options: RoutePlaneOptions) {
-    const { backend, overlayNetworks: networks, localAddress, localAddressV6 } = options;
-    refuseNestedUnderlay(
-      [localAddress, localAddressV6].flatMap((address) => address ?? []),
-      networks,
-    );
+    const { backend, overlayNetworks: networks } = options;
+    this.#options = options;
+    refuseNestedUnderlay(localsOf(options), networks);
     deleteDevices(options.replaces ?? []);
     this.kind = backend.carrier === 'none' ? 'none' : 'routes';
-    this.deviceName = options.interface;
     this.#index = netlink.links().find(({ name }) => name === options.interface)?.index ?? 0;
-    this.mtuBytes = backend.deviceMtu(options.externalMtuBytes, localAddress.family);
     this.#keeper = new EntryKeeper({
       ...{ networks, devices: [], aside: [] },
       own: [options.subnets.v4, options.subnets.v6].flatMap((subnet) => subnet ?? []),
@@ -57,6 +52,24 @@ export class RoutePlane implements Plane {
   /** Throws ERR_TWILL_CONFIG, _NETLINK or _PRIVILEGE. Routes of an earlier run stay until the first peers are known. */
   static open(options: RoutePlaneOptions): RoutePlane {
     return new RoutePlane(options);
+  }
+
+  get deviceName(): string {
+    return this.#options.interface;
+  }
+
+  get mtuBytes(): number {
+    const { backend, externalMtuBytes, localAddress } = this.#options;
+    return backend.deviceMtu(externalMtuBytes, localAddress.family);
+  }
+
+  /** The routes follow to another interface. */
+  rebind(underlay: PlaneUnderlay): void {
+    const { localAddressV6: _, ...rest } = this.#options;
+    const options = { ...rest, ...underlay };
+    refuseNestedUnderlay(localsOf(options), options.overlayNetworks);
+    this.#options = options;
+    this.reconcile(true);
   }
 
   setPeers(wanted: readonly Peer[]): number {
@@ -128,4 +141,8 @@ export class RoutePlane implements Plane {
 
   /** The routes stay. */
   close(): void {}
+}
+
+function localsOf({ localAddress, localAddressV6 }: RoutePlaneOptions): IpAddress[] {
+  return [localAddress, localAddressV6].flatMap((address) => address ?? []);
 }

@@ -2,7 +2,13 @@
 import type { Clock } from '../../../src/agent/clock.js';
 import type { Peer } from '../../../src/backend/backend.js';
 import { PeerStats } from '../../../src/dataplane/peer-stats.js';
-import type { Plane, PlaneState, PlaneStats, PlaneTrace } from '../../../src/dataplane/plane.js';
+import type {
+  Plane,
+  PlaneState,
+  PlaneStats,
+  PlaneTrace,
+  PlaneUnderlay,
+} from '../../../src/dataplane/plane.js';
 import type { PlaneTap } from '../../../src/dataplane/tap.js';
 import type { IpAddress } from '../../../src/net/ip.js';
 import type { Logger } from '../../../src/observe/log.js';
@@ -156,7 +162,13 @@ export class FakePlane implements Plane {
   readonly troubles: ReadonlyMap<string, string> = new Map();
   readonly foreignRoutes: readonly string[] = [];
   readonly deviceName: string = 'flannel.1';
-  readonly mtuBytes: number = 1450;
+  get mtuBytes(): number {
+    return (this.place?.externalMtuBytes ?? 1500) - 50;
+  }
+  /** Where it was told to go last. */
+  place: PlaneUnderlay | null = null;
+  /** Set: it cannot go there. */
+  cannotMove: Error | null = null;
   deviceIndex = 7;
   /** What the next looks at the device find; an error is thrown. */
   readonly states: (Omit<PlaneState, 'retryInMs'> | Error)[] = [];
@@ -220,6 +232,11 @@ export class FakePlane implements Plane {
 
   wayOf(): 'tunnel' {
     return 'tunnel';
+  }
+
+  rebind(underlay: PlaneUnderlay): void {
+    if (this.cannotMove) throw this.cannotMove;
+    this.place = underlay;
   }
 
   isTurning(): boolean {

@@ -26,6 +26,7 @@ class OneNode implements GivingStore {
   announced = 0;
   up = 0;
   asOfMs: number | undefined;
+  said = attributes;
 
   async readConfig(): Promise<string> {
     return '';
@@ -35,7 +36,7 @@ class OneNode implements GivingStore {
   }
   record(): StoreRecord {
     return {
-      ...{ key: this.key ?? '', value: encodeLeaseValue(attributes), revision: String(this.revision) },
+      ...{ key: this.key ?? '', value: encodeLeaseValue(this.said), revision: String(this.revision) },
       ...{ createdOrder: 1n, holder: 'n', expiresAtMs: Number.POSITIVE_INFINITY },
     };
   }
@@ -44,10 +45,12 @@ class OneNode implements GivingStore {
     return { records: this.key === null ? [] : [this.record()], unreadable: [], ...asOf };
   }
   async *watch(): AsyncIterable<StoreSnapshot> {}
-  async announce(): Promise<StoreRecord> {
+  async announce(wanted: LeaseAttributes): Promise<StoreRecord> {
     this.announced += 1;
     if (this.fault) throw this.fault;
     if (this.key === null) throw new TwillError('ERR_TWILL_STORE_EMPTY', 'node n has no PodCIDR yet');
+    if (encodeLeaseValue(wanted) !== encodeLeaseValue(this.said)) this.revision += 1;
+    this.said = wanted;
     return this.record();
   }
   async announceUp(): Promise<void> {
@@ -185,6 +188,29 @@ test('with the cluster away it goes on with what was its own, and says so when i
   const keeping = lease.keep(signal);
   await clock.advance(0);
   assert.equal(store.announced, 1);
+  stopping.abort();
+  await keeping;
+});
+
+test('a node that moves says so, as soon as it can', async () => {
+  const { store, clock, acquire, signal, stopping, lines } = place();
+  const lease = await acquire();
+  const keeping = lease.keep(signal);
+  store.fault = new TwillError('ERR_TWILL_STORE_UNAVAILABLE', 'down');
+  const moved = { ...attributes, publicIp: IpAddress.parse('192.0.2.11') };
+  lease.readdress(moved);
+  await clock.advance(1000);
+  assert.equal(store.said, attributes);
+  store.fault = null;
+  await clock.advance(10_000);
+  assert.equal(store.said, moved);
+  assert.equal(`${lease.lease.attributes.publicIp}`, '192.0.2.11');
+  assert.ok(lines.includes('info: node n is at 192.0.2.11 now: it says so'));
+  const { announced } = store;
+  lease.readdress({ ...moved });
+  lease.observe(await store.list());
+  await clock.advance(60_000);
+  assert.equal(store.announced, announced);
   stopping.abort();
   await keeping;
 });

@@ -374,3 +374,88 @@ describe('keeping a lease', () => {
     stopping.abort();
   });
 });
+
+describe('a node that moves', () => {
+  const moved = attributesOf('192.0.2.11');
+
+  test('takes its lease along, by compare-and-swap', async () => {
+    const { keep, store, clock, stopping, lines } = world();
+    const { holder, end } = await keep();
+    const { createdOrder } = store.records.get('10.5.1.0-24') ?? {};
+    await clock.advance(hourMs);
+    let slips = 1;
+    store.beforeWrite = (key) => {
+      if (slips-- > 0) store.put(key, leaseValue('192.0.2.1'), hourMs);
+    };
+    holder.readdress(moved);
+    await settle();
+    const record = store.records.get('10.5.1.0-24');
+    assert.deepEqual([record?.value, record?.createdOrder], [leaseValue('192.0.2.11'), createdOrder]);
+    assert.equal(record?.expiresAtMs, clock.nowMs() + dayMs, 'renewed with it');
+    assert.ok(lines.includes('info: lease 10.5.1.0-24 names us at 192.0.2.11 now'));
+    assert.equal(end.error, undefined);
+    const { writes } = store;
+    holder.readdress(attributesOf('192.0.2.11'));
+    await clock.advance(hourMs);
+    assert.equal(store.writes, writes, 'where we are already is no move');
+    stopping.abort();
+  });
+
+  test('as soon as the store serves, and only to where it is by then', async () => {
+    const { keep, store, clock, stopping } = world();
+    const { holder, end } = await keep();
+    store.fault = new TwillError('ERR_TWILL_STORE_UNAVAILABLE', 'down');
+    holder.readdress(attributesOf('192.0.2.10'));
+    await clock.advance(5000);
+    holder.readdress(moved);
+    await clock.advance(5000);
+    assert.equal(store.records.get('10.5.1.0-24')?.value, leaseValue('192.0.2.1'));
+    store.fault = null;
+    await clock.advance(60_000);
+    assert.equal(store.records.get('10.5.1.0-24')?.value, leaseValue('192.0.2.11'));
+    assert.equal(end.error, undefined);
+    stopping.abort();
+  });
+
+  test('a reservation stays one', async () => {
+    const { keep, store, stopping } = world();
+    store.put('10.5.9.0-24', leaseValue('192.0.2.1'));
+    const { holder } = await keep();
+    holder.readdress(moved);
+    await settle();
+    const record = store.records.get('10.5.9.0-24');
+    assert.deepEqual([record?.value, record?.expiresAtMs], [leaseValue('192.0.2.11'), undefined]);
+    stopping.abort();
+  });
+
+  test('a lease that somebody took meanwhile is lost', async () => {
+    const { keep, store } = world();
+    const { holder, end } = await keep();
+    store.put('10.5.1.0-24', leaseValue('192.0.2.66'), dayMs);
+    holder.readdress(moved);
+    await settle();
+    assert.equal((end.error as TwillError | undefined)?.code, 'ERR_TWILL_LEASE_LOST');
+    assert.equal(store.records.get('10.5.1.0-24')?.value, leaseValue('192.0.2.66'));
+  });
+
+  test('who had the address before us may move away; if he does not, his record goes', async () => {
+    const { keep, store, clock, stopping, lines } = world();
+    const { holder, end } = await keep();
+    store.put('10.5.7.0-24', leaseValue('192.0.2.11'), dayMs);
+    store.put('10.5.8.0-24', leaseValue('192.0.2.11'), dayMs);
+    holder.readdress(moved);
+    await clock.advance(5000);
+    assert.equal(store.records.size, 3);
+    store.put('10.5.7.0-24', leaseValue('192.0.2.1'), dayMs);
+    await clock.advance(10_000);
+    assert.deepEqual([...store.records.keys()].sort(), ['10.5.1.0-24', '10.5.7.0-24']);
+    assert.ok(
+      lines.some((line) => line.startsWith('warn: lease 10.5.8.0-24 is removed: it carries our address')),
+    );
+    const { lists } = store;
+    await clock.advance(hourMs);
+    assert.equal(store.lists, lists, 'looked for once');
+    assert.equal(end.error, undefined);
+    stopping.abort();
+  });
+});

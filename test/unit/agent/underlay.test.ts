@@ -169,4 +169,27 @@ describe('choice of the underlay interface', () => {
     refused({ iface: ['dummy0'], families: [4, 6] }, narrow, /^interface dummy0 has no usable IPv6 address/);
     assert.equal(choose({ iface: ['dummy0'] }, narrow).v4, '203.0.113.4');
   });
+
+  test('an address that we have stays ours while it is usable, whatever comes beside it', () => {
+    const network = (...addresses: HostNetwork['addresses']) => ({ ...host, addresses });
+    const stay = (request: Partial<UnderlayRequest>, before: HostNetwork, after: HostNetwork) => {
+      const whole = { iface: ['eth0'], ifaceRegex: [], families: [4] as readonly IpFamily[], ...request };
+      const { address: v4, addressV6 } = chooseUnderlay(whole, after, chooseUnderlay(whole, before));
+      return `${v4 ?? addressV6}`;
+    };
+    const [one, other] = [address(2, '2001:db8::1'), address(2, '2001:db8::77')];
+    const v6 = { families: [6] as const };
+    assert.equal(stay(v6, network(one), network(other, one)), '2001:db8::1');
+    assert.equal(
+      stay({ ...v6, iface: [], ifaceRegex: ['^2001'] }, network(one), network(other, one)),
+      '2001:db8::1',
+    );
+    assert.equal(stay(v6, network(one), network(other)), '2001:db8::77');
+    const deprecated = address(2, '2001:db8::1', 0x20 | permanent);
+    assert.equal(stay(v6, network(one), network(deprecated, other)), '2001:db8::77');
+    // What an interface gives itself while it waits for DHCP.
+    const [own, given] = [address(2, '169.254.7.7'), address(2, '192.0.2.9')];
+    assert.equal(stay({}, network(own), network(own, given)), '192.0.2.9');
+    assert.equal(stay({}, network(own), network(own, address(2, '169.254.9.9'))), '169.254.7.7');
+  });
 });

@@ -27,7 +27,7 @@ const status = {
     lastSnapshotAt: '2030-01-01T00:00:00.000Z',
   },
   ready: true,
-  readiness: { lease: null, device: null, peers: null, firewall: null, 'subnet-file': null },
+  readiness: { lease: null, underlay: null, device: null, peers: null, firewall: null, 'subnet-file': null },
   ...{ generation: 5, peers: 3, quarantined: [{ key: '10.5.9.0-24', reason: 'not JSON\u001b[31m' }] },
   counters: {
     encap: direction({ no_route: 3, ttl: 0 }),
@@ -46,6 +46,17 @@ const status = {
 };
 
 describe('what people see', () => {
+  test('status: a node that has moved says so', () => {
+    const lines = (underlayMoves: number) =>
+      renderStatus({ ...status, node: { ...status.node, underlayMoves } }, 0);
+    const node = (moves: number) => lines(moves).find((line) => line.startsWith('node'));
+    assert.deepEqual([0, 1, 3].map(node), [
+      'node     192.0.2.1 on eth0',
+      'node     192.0.2.1 on eth0, moved once',
+      'node     192.0.2.1 on eth0, moved 3 times',
+    ]);
+  });
+
   test('status: compact, zero drop counters hidden, quarantined records named', () => {
     const lines = renderStatus(status, Date.parse('2030-01-01T00:00:03.000Z'));
     assert.deepEqual(lines, [
