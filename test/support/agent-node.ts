@@ -215,7 +215,8 @@ export async function labWith<Nodes>(
   makeNodes: (make: (namespace: Namespace) => AgentNode) => Promise<Nodes>,
 ): Promise<Lab<Nodes>> {
   const directory = await mkdtemp(join(tmpdir(), 'twill-netns-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+  // Agents that have not ended yet may still write there.
+  t.after(() => rm(directory, { recursive: true, force: true, maxRetries: 10 }));
   const store = join(directory, 'store');
   const record = (key: string) => join(store, 'subnets', key);
   await mkdir(record(''), { recursive: true });
