@@ -41,6 +41,8 @@ function installPackages(): void {
     iproute2: ['/usr/sbin/ip', '/sbin/ip'],
     'etcd-server': ['/usr/bin/etcd'],
     'etcd-client': ['/usr/bin/etcdctl'],
+    // Its kubectl, against our own API server.
+    'kubernetes-client': ['/usr/bin/kubectl'],
     openssl: ['/usr/bin/openssl'],
     // Pods: bridge, host-local and portmap.
     'containernetworking-plugins': ['/usr/lib/cni/bridge'],

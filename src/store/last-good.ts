@@ -37,6 +37,8 @@ class LastGoodSource<Inner extends LeaseSource> {
   #isReached = false;
   protected config: string | null = null;
   #ownNode: OwnNode | null = null;
+  /** Our own, which a snapshot may not have yet. */
+  protected ownRecord: StoreRecord | null = null;
   #snapshot: StoreSnapshot | null = null;
   #isDirty = false;
   #writeTimer: NodeJS.Timeout | undefined;
@@ -160,7 +162,8 @@ class LastGoodSource<Inner extends LeaseSource> {
       if (!this.#isDirty || !this.#snapshot || config === undefined) return;
       this.#isDirty = false;
       try {
-        const lastGood = { config, snapshot: this.#snapshot, ...(ownNode && { ownNode }) };
+        const snapshot = withRecord(this.#snapshot, this.ownRecord);
+        const lastGood = { config, snapshot, ...(ownNode && { ownNode }) };
         await writeLastGood(this.#options.path, lastGood);
       } catch (error) {
         const { message } = error as Error;
@@ -212,12 +215,19 @@ export class LastGoodGivingStore extends LastGoodSource<GivingStore> implements 
     this.learn(ownNode);
     return ownNode;
   }
-  announce(attributes: LeaseAttributes, signal?: AbortSignal): Promise<StoreRecord> {
-    return this.inner.announce(attributes, signal);
+  async announce(attributes: LeaseAttributes, signal?: AbortSignal): Promise<StoreRecord> {
+    this.ownRecord = await this.inner.announce(attributes, signal);
+    return this.ownRecord;
   }
   announceUp(signal?: AbortSignal): Promise<void> {
     return this.inner.announceUp(signal);
   }
+}
+
+/** With this record too, where its holder has none in the snapshot. */
+function withRecord(snapshot: StoreSnapshot, record: StoreRecord | null): StoreSnapshot {
+  if (record === null || snapshot.records.some(({ holder }) => holder === record.holder)) return snapshot;
+  return { ...snapshot, records: [...snapshot.records, record] };
 }
 
 /** Whether it settles within this time; 0: whether it has settled. */

@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { TwillError } from '../../../src/errors.js';
-import { LastGoodStore } from '../../../src/store/last-good.js';
+import { IpAddress } from '../../../src/net/ip.js';
+import { LastGoodGivingStore, LastGoodStore } from '../../../src/store/last-good.js';
 import { readLastGood, writeLastGood } from '../../../src/store/last-good-file.js';
-import type { StoreSnapshot } from '../../../src/store/store.js';
+import type { GivingStore, StoreSnapshot } from '../../../src/store/store.js';
 import { FakeClock, MemoryStore } from '../agent/fakes.js';
 
 const value = '{"PublicIP":"192.0.2.1"}';
@@ -148,4 +149,41 @@ test('what the store says is written at the end at the latest; where it cannot b
     said.some((line) => line.startsWith('cannot keep the last good snapshot: ')),
     said.join('\n'),
   );
+});
+
+test('of a cluster that gives subnets our own record is kept as soon as it is announced', async (t) => {
+  const { path } = await place(t);
+  const own = { key: '10.5.9.0-24', value, revision: 'r', createdOrder: 1n, holder: 'n' };
+  const inner: GivingStore = {
+    description: 'a cluster',
+    readConfig: async () => '{}',
+    // As it was before we had said anything.
+    list: async () => ({ records: [], unreadable: [] }),
+    async *watch() {},
+    ownNode: async () => ({ name: 'n', publicIp: IpAddress.parse('192.0.2.7') }),
+    announce: async () => own,
+    announceUp: async () => {},
+    close: async () => {},
+  };
+  const store = await LastGoodGivingStore.open(inner, { path, say: assert.fail });
+  await store.readConfig();
+  await store.ownNode();
+  await store.list();
+  await store.announce({ publicIp: IpAddress.parse('192.0.2.7'), publicIpv6: null, backendType: 'vxlan' });
+  await store.close();
+  const kept = await readLastGood(path);
+  assert.deepEqual(kept?.snapshot.records, [own]);
+  assert.equal(kept?.ownNode?.name, 'n');
+  // And it stands in while the cluster is away, though the configuration can be read.
+  const away: GivingStore = {
+    ...inner,
+    list: () => Promise.reject(down),
+    ownNode: () => Promise.reject(down),
+  };
+  const said: string[] = [];
+  const next = await LastGoodGivingStore.open(away, { path, say: (line) => said.push(line) });
+  assert.equal(await next.readConfig(), '{}');
+  assert.equal(`${(await next.ownNode()).publicIp}`, '192.0.2.7');
+  assert.deepEqual((await next.list()).records, [own]);
+  await next.close();
 });
