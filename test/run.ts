@@ -188,7 +188,7 @@ function testThreads(): void {
 }
 
 if (asked('--build-for-packages') || asked('--build-for-all')) {
-  run(process.execPath, ['package/prebuild.mjs', ...TESTED_PREBUILDS]);
+  run(process.execPath, ['native/prebuild.mjs', ...TESTED_PREBUILDS]);
   if (asked('--build-for-all')) {
     build('--bench', '--sanitize');
     build('--sanitize-threads');

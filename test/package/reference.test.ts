@@ -10,14 +10,14 @@ import { manifest, plainEnvironment, scratch } from '../support/packed.js';
 const folder = scratch('reference');
 after(folder.remove);
 
-/** What package/reference.mjs says of the public names: typedoc wants a process of its own, it is slow to load. */
+/** What docs/reference.mjs says of the public names: typedoc wants a process of its own, it is slow to load. */
 interface Findings {
   readonly names: number;
   readonly undocumented: readonly string[];
   readonly warnings: readonly string[];
 }
 const findings = JSON.parse(
-  execFileSync(process.execPath, ['package/reference.mjs', folder.path, '--findings'], {
+  execFileSync(process.execPath, ['docs/reference.mjs', folder.path, '--findings'], {
     cwd: root,
     encoding: 'utf8',
     env: plainEnvironment(),

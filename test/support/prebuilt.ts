@@ -1,4 +1,4 @@
-/** The addons that come with the package, as package/prebuild.mjs makes them. */
+/** The addons that come with the package, as native/prebuild.mjs makes them. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,6 +15,6 @@ export function prebuilt(target: string): string {
   const sources = readdirSync(join(root, 'native'), { recursive: true, encoding: 'utf8' });
   const isYounger = (name: string) => statSync(join(root, name)).mtimeMs > statSync(path).mtimeMs;
   if (!existsSync(path) || ['binding.gyp', ...sources.map((name) => join('native', name))].some(isYounger))
-    execFileSync(process.execPath, ['package/prebuild.mjs', target], { cwd: root, stdio: 'pipe' });
+    execFileSync(process.execPath, ['native/prebuild.mjs', target], { cwd: root, stdio: 'pipe' });
   return path;
 }
