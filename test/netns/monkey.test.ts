@@ -10,11 +10,15 @@ import { type AgentNode, labWith } from '../support/agent-node.js';
 import {
   chanceOf,
   deviceMischief,
+  iptablesMischief,
   type Mischief,
+  nftMischief,
+  peerRouteMischief,
   pick,
   repairUnderlay,
   type Target,
   underlayMischief,
+  vxlanMischief,
 } from '../support/mischief.js';
 import { base, cannotRun, makeSegment, pings, until } from '../support/namespaces.js';
 import { overlayState } from '../support/overlay-state.js';
@@ -28,6 +32,10 @@ interface Row {
   readonly backend: object;
   readonly families: readonly (4 | 6)[];
   readonly flags?: readonly string[];
+  /** Of net-conf. */
+  readonly config?: object;
+  /** No device of the overlay: the hosts' own routes carry. */
+  readonly isRouted?: true;
   readonly mischief: readonly Mischief[];
 }
 
@@ -37,6 +45,42 @@ const rows: readonly Row[] = [
     backend: { Type: 'vxlan' },
     families: [4, 6],
     mischief: [...deviceMischief, ...underlayMischief],
+  },
+  {
+    name: "the kernel's vxlan in both families",
+    backend: { Type: 'vxlan' },
+    families: [4, 6],
+    flags: ['--dataplane=kernel'],
+    mischief: [...deviceMischief, ...vxlanMischief, ...underlayMischief],
+  },
+  {
+    name: "direct routes beside the kernel's vxlan",
+    backend: { Type: 'vxlan', DirectRouting: true },
+    families: [4],
+    flags: ['--dataplane=kernel'],
+    mischief: [...deviceMischief, ...peerRouteMischief, ...underlayMischief],
+  },
+  {
+    name: 'vxlan with rules in iptables',
+    backend: { Type: 'vxlan' },
+    families: [4, 6],
+    flags: ['--ip-masq', '--iptables-resync=1'],
+    mischief: [...deviceMischief, ...iptablesMischief('iptables'), ...iptablesMischief('ip6tables')],
+  },
+  {
+    name: "the kernel's vxlan with rules in nftables",
+    backend: { Type: 'vxlan' },
+    families: [4, 6],
+    flags: ['--dataplane=kernel', '--ip-masq', '--iptables-resync=1'],
+    config: { EnableNFTables: true },
+    mischief: [...deviceMischief, ...vxlanMischief, ...nftMischief],
+  },
+  {
+    name: 'host-gw',
+    backend: { Type: 'host-gw' },
+    families: [4, 6],
+    isRouted: true,
+    mischief: [...peerRouteMischief, ...underlayMischief],
   },
   {
     name: 'udp',
@@ -54,9 +98,11 @@ function traffic(t: TestContext, from: Namespace, to: readonly string[]): void {
   }
 }
 
-async function startAll(t: TestContext, { backend, families, flags = [] }: Row) {
+async function startAll(t: TestContext, row: Row) {
+  const { backend, families, flags = [], isRouted = false } = row;
   const config = {
     ...(families.includes(6) && { EnableIPv6: true, IPv6Network: 'fd00:77::/48' }),
+    ...row.config,
     Backend: backend,
   };
   const places = ['a', 'b', 'c'].map((label, i) => ({
@@ -67,6 +113,11 @@ async function startAll(t: TestContext, { backend, families, flags = [] }: Row) 
   for (const node of nodes) node.run(flags);
   const statuses = await Promise.all(nodes.map((node) => node.ready(2)));
   const addresses = statuses.map(({ node }) => node.subnet.split(' ').map(base));
+  // Where no device of the overlay has the base address, something else has to answer.
+  for (const [i, { namespace }] of nodes.entries()) {
+    for (const address of isRouted ? (addresses[i] ?? []) : [])
+      await namespace.ip('address', 'add', address, 'dev', 'lo');
+  }
   return { nodes: nodes as [AgentNode, AgentNode, AgentNode], addresses, places };
 }
 
@@ -117,14 +168,21 @@ for (const row of rows) {
     await until(`seed ${seed}: as undisturbed`, async () => {
       found = await state();
       return found.join('\n') === undisturbed.join('\n');
-    }).catch(() => assert.deepEqual(found, undisturbed, `seed ${seed}`));
+    }).catch(async () => {
+      t.diagnostic(JSON.stringify((await victim.status()).dataplane));
+      assert.deepEqual(found, undisturbed, `seed ${seed}`);
+    });
     await until(`seed ${seed}: all reach each other again`, reaches);
-    const { ready, readiness, identity } = await victim.status();
-    assert.deepEqual(
-      [ready, readiness],
-      [true, Object.fromEntries(Object.keys(readiness).map((name) => [name, null]))],
-    );
-    assert.deepEqual(identity, { encap: true, decap: true });
+    await until(`seed ${seed}: ready`, async () => (await victim.status()).ready);
+    const { identity, ...status } = await victim.status();
+    const holds = row.isRouted ? null : true;
+    assert.deepEqual(identity, { encap: holds, decap: holds });
+    const mended = status.dataplane.mended.count;
+    t.diagnostic(`put right: ${mended}, the last: ${status.dataplane.mended.last.at(-1)?.what}`);
+    assert.ok(mended > 0, 'what was put right is told');
+    const isAtRules = [...done.keys()].some((name) => /^(ip6?tables|nft): /.test(name));
+    if (isAtRules)
+      assert.ok((status.firewall?.mendedTotal ?? 0) > 0, 'what was put right of the rules is told');
     assert.equal(victim.process, child);
     assert.equal(child?.exitCode, null, 'the agent is the one that was started');
     for (const node of nodes) assert.equal(await node.stop(), 0);

@@ -33,6 +33,8 @@ export interface Status {
       readonly last: readonly { readonly at: string; readonly what: string }[];
     };
   };
+  /** The host's rules; null: none of our business. */
+  readonly firewall: { readonly mendedTotal: number } | null;
   readonly ready: boolean;
   /** What each condition lacks. */
   readonly readiness: { readonly [condition: string]: string | null };

@@ -85,6 +85,33 @@ export const deviceMischief: readonly Mischief[] = [
   },
 ];
 
+/** With the routes to peers, wherever they lead. */
+export const peerRouteMischief: readonly Mischief[] = [
+  {
+    name: 'route to a peer deleted',
+    act: async (target, chance) => {
+      const { family, line } = await peerRoute(target, chance);
+      return ip(target, `${family} route delete ${line}`);
+    },
+  },
+  {
+    name: 'route to a peer sent elsewhere',
+    act: async (target, chance) => {
+      const { family, line } = await peerRoute(target, chance);
+      const gateway = family === '-4' ? '192.0.2.99' : '2001:db8::99';
+      return ip(target, `${family} route replace ${line} via ${gateway} dev ${target.underlay}`);
+    },
+  },
+];
+
+/** Its destination: none, where there is none. */
+async function peerRoute(target: Target, chance: Chance): Promise<{ family: string; line: string }> {
+  const family = pick(['-4', '-6'], chance) ?? '-4';
+  const lines = (await ip(target, `${family} route show`)).split('\n');
+  const overlay = lines.filter((line) => /^(10\.77\.|fd00:77:).* via /.test(line));
+  return { family, line: (pick(overlay, chance) ?? 'none').split(' ')[0] ?? 'none' };
+}
+
 /** With the kernel's vxlan. */
 export const vxlanMischief: readonly Mischief[] = [
   {

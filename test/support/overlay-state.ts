@@ -27,6 +27,7 @@ interface IpRoute {
   readonly dst: string;
   readonly gateway?: string;
   readonly dev: string;
+  readonly protocol?: string;
   readonly flags?: readonly string[];
 }
 interface IpNeighbour {
@@ -69,6 +70,8 @@ export async function overlayState(namespace: Namespace, overlay: RegExp): Promi
       ),
     ...dumps
       .flat()
+      // What the kernel adds for an address: its table of local addresses goes first.
+      .filter(({ dev, protocol }) => dev !== 'lo' && protocol !== 'kernel')
       .filter(({ dst, dev }) => overlay.test(dst) || (OURS.test(dev) && !dst.startsWith('fe80')))
       .map(({ dst, gateway, dev, flags = [] }) => {
         const onlink = flags.includes('onlink') ? ' onlink' : '';

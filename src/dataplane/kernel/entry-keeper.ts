@@ -92,5 +92,8 @@ function readTables({ networks, devices }: Territory): KernelTables {
 }
 
 function changeOf({ verb, entry }: Step): NetlinkChange {
-  return entry.kind === 'route' ? { verb, priority: 0, ...entry } : { verb, ...entry };
+  if (entry.kind === 'route') return { verb, priority: 0, ...entry };
+  // Under traffic the kernel asks for a neighbour that is not there, in an entry of its own: that gives way.
+  if (entry.kind === 'neighbour' && verb === 'add') return { verb: 'set', ...entry };
+  return { verb, ...entry };
 }
