@@ -41,8 +41,7 @@ import type { AgentParts, Running } from './running.js';
 import type { SubnetEnvRead } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
 import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
-import type { UnderlayRequest } from './underlay.js';
-import { chooseStand, type Stand, UnderlayKeeper } from './underlay-keeper.js';
+import { chooseStand, type Stand, type StandRequest, UnderlayKeeper } from './underlay-keeper.js';
 import { untilServed } from './until-served.js';
 import { chooseVtepMacs } from './vtep-mac.js';
 import { identityOf, Whereabouts } from './whereabouts.js';
@@ -113,7 +112,7 @@ async function readCluster({ parts, clock, random, signal }: Start): Promise<Rea
 }
 
 interface Place {
-  readonly request: UnderlayRequest;
+  readonly request: StandRequest;
   readonly stand: Stand;
   readonly node: BackendNode;
   readonly planeChoice: PlaneChoice;
@@ -135,7 +134,10 @@ async function findPlace(start: Start, cluster: Cluster): Promise<Place> {
     ? await untilServed(() => store.ownNode(signal), patience, signal)
     : null;
   // What the cluster's operator says of a node comes before what its command line says.
-  const request = { ...options, ...ownNode, families: underlayFamilies(cluster) };
+  const request = {
+    ...{ ...options, ...ownNode },
+    ...{ families: underlayFamilies(cluster), overlay: networkList(netConf) },
+  };
   const stand = chooseStand(request, netlink);
   const { underlay } = stand;
   logger.info(

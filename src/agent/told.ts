@@ -1,4 +1,5 @@
 /** What an agent tells of itself, in types: statusJson, peerRows and traceJson make it. */
+import type { Json } from '../net/json.js';
 
 /** What went one way through the dataplane. */
 export interface DirectionStatus {
@@ -22,6 +23,10 @@ export interface AgentStatus {
   readonly node: {
     /** Of the underlay. */
     readonly interface: string;
+    /** Largest packet of the underlay. */
+    readonly interfaceMtuBytes: number;
+    /** How often another address, MTU or interface of the underlay was taken. */
+    readonly underlayMoves: number;
     readonly publicIp: string;
     readonly publicIpv6: string | null;
     /** Ours; two with a space between them where both families have one. */
@@ -38,10 +43,29 @@ export interface AgentStatus {
   /** What carries the packets, and what our lease says of it. */
   readonly backend: {
     readonly type: string;
-    readonly port: number;
+    /** Of a tunnel: its UDP port. */
+    readonly port?: number;
     readonly vni?: number;
+    /** Whether peers on our link are reached without the tunnel. */
+    readonly directRouting?: boolean;
     readonly mac?: string;
     readonly macV6?: string;
+  };
+  /** Which dataplane it is. */
+  readonly dataplane: {
+    /** `userspace`, `kernel` or `routes`. */
+    readonly kind: string;
+    /** Why it was chosen. */
+    readonly why: string;
+    /** What the kernel refuses, by peer; null: it is no one peer's. */
+    readonly troubles: readonly { readonly subnet: string | null; readonly reason: string }[];
+    /** Routes of others that stand in the way. */
+    readonly foreignRoutes: readonly string[];
+    /** What others changed and was put right. */
+    readonly mended: {
+      readonly count: number;
+      readonly last: readonly { readonly at: string; readonly what: string }[];
+    };
   };
   /** Where leases are kept; `trouble`: why it cannot be asked, if so. */
   readonly store: {
@@ -59,17 +83,27 @@ export interface AgentStatus {
   readonly peers: number;
   /** Records of the store that cannot become peers. */
   readonly quarantined: readonly { readonly key: string; readonly reason: string }[];
-  /** Since the device is open. */
+  /** Since the device is open; null where nobody counts, as with routes alone. */
   readonly counters: {
-    readonly encap: DirectionStatus;
-    readonly decap: DirectionStatus;
-    readonly icmpSent: number;
-    readonly icmpSuppressed: number;
+    readonly encap: DirectionStatus | null;
+    readonly decap: DirectionStatus | null;
+    readonly icmpSent: number | null;
+    readonly icmpSuppressed: number | null;
   };
-  /** Packet buffers. */
-  readonly pool: { readonly free: number; readonly slots: number };
-  /** Native threads that carry packets. */
-  readonly workers: number;
+  /** Whether `received = delivered + sum of drops` holds in these counters. */
+  readonly identity: { readonly encap: boolean | null; readonly decap: boolean | null };
+  /** Packet buffers; null: the kernel's plane has none. */
+  readonly pool: { readonly free: number | null; readonly slots: number | null };
+  /** Native threads that carry packets; null: the kernel does. */
+  readonly workers: number | null;
+  /** By name. `refused`: how often the kernel said no. */
+  readonly offloads: {
+    readonly [name: string]: { readonly wanted: boolean; readonly active: boolean; readonly refused: number };
+  };
+  /** How checksums are summed on this processor; null: the kernel does. */
+  readonly checksum: string | null;
+  /** The host's rules for masquerading and forwarding; null: none of our business. */
+  readonly firewall: Json;
   /** Since the agent started. */
   readonly uptimeSeconds: number;
 }
@@ -84,14 +118,18 @@ export interface PeerStatus {
   readonly endpoint: { readonly address: string; readonly port: number };
   /** Of VXLAN. */
   readonly mac: string | null;
+  /** `tunnel`, or `direct` where it is on our link and routes may lead to it. */
+  readonly way: string;
+  /** What the kernel refuses about it; null: nothing. */
+  readonly trouble: string | null;
   /** RFC 3339; null: never, or only the store knows. */
   readonly expiresAt: string | null;
   /** Whether its lease never ends. */
   readonly isReservation: boolean;
-  /** To it. */
-  readonly encap: PeerCounts;
-  /** From it. */
-  readonly decap: PeerCounts;
+  /** To it; null: nobody counts by peer. */
+  readonly encap: PeerCounts | null;
+  /** From it; null: nobody counts by peer. */
+  readonly decap: PeerCounts | null;
   /** Since the last packet from it; null: none came. */
   readonly idleSeconds: number | null;
 }
@@ -117,9 +155,11 @@ export interface TraceStatus {
   /** Why a packet to this address would go nowhere; null: it would go. */
   readonly drop: string | null;
   /** Whose subnet holds it; null: nobody's. */
-  readonly peer: Omit<PeerStatus, 'endpoint'> | null;
+  readonly peer: Omit<PeerStatus, 'endpoint' | 'way' | 'trouble'> | null;
   /** Where the datagram would go. */
   readonly endpoint: { readonly address: string; readonly port: number } | null;
+  /** `tunnel` or `direct`; absent where there is a drop. */
+  readonly way?: string;
   /** The bytes in front of the inner packet, field by field, in hexadecimal. */
   readonly header: readonly { readonly bytes: string; readonly meaning: string }[];
   /** Where there is a drop: records that hold the address and cannot become peers. */

@@ -5,6 +5,7 @@
  */
 import { TwillError } from '../errors.js';
 import type { IpAddress } from '../net/ip.js';
+import type { Prefix } from '../net/prefix.js';
 import type { Logger } from '../observe/log.js';
 import type { Clock } from './clock.js';
 import { readHostNetwork, type UnderlayNetlink } from './host.js';
@@ -13,12 +14,18 @@ import { chooseUnderlay, type Underlay, type UnderlayRequest, withoutListing } f
 /** Where we stand. */
 export interface Stand {
   readonly underlay: Underlay;
-  /** All addresses of this host that mean something beyond one link. */
+  /** All addresses of this host outside the overlay that mean something beyond one link. */
   readonly ownAddresses: readonly IpAddress[];
 }
 
+/** By which rules it is chosen. */
+export interface StandRequest extends UnderlayRequest {
+  /** Addresses in these are those of our own device and of pods: they come and go, and the underlay is none of them. */
+  readonly overlay: readonly Prefix[];
+}
+
 export interface UnderlayKeeperParts {
-  readonly request: UnderlayRequest;
+  readonly request: StandRequest;
   readonly netlink: UnderlayNetlink;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -35,10 +42,14 @@ const LONGEST_RETRY_MS = 2000;
 const LOOK_AGAIN_MS = 30_000;
 
 /** Throws ERR_TWILL_INTERFACE. */
-export function chooseStand(request: UnderlayRequest, netlink: UnderlayNetlink, current?: Underlay): Stand {
+export function chooseStand(request: StandRequest, netlink: UnderlayNetlink, current?: Underlay): Stand {
   const host = readHostNetwork(netlink, request.ifaceCanReach);
   const underlay = chooseUnderlay(request, host, current);
-  const meaningful = host.addresses.filter(({ address }) => !(address.family === 6 && address.isLinkLocal));
+  const meaningful = host.addresses.filter(
+    ({ address }) =>
+      !(address.family === 6 && address.isLinkLocal) &&
+      !request.overlay.some((network) => network.contains(address)),
+  );
   const byText = new Map(meaningful.map(({ address }) => [address.toString(), address]));
   return { underlay, ownAddresses: [...byText.values()] };
 }

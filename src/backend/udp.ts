@@ -23,7 +23,7 @@ export function udpBackend({ raw }: BackendConfig): TunnelBackend {
     deviceName: 'flannel%d',
     ...{ directRouting: false, gbp: false, learning: false },
     overheadBytes: (underlay: IpFamily) => OVERHEAD_BYTES[underlay],
-    deviceMtu: (externalMtu, underlay) => innerMtu(externalMtu, OVERHEAD_BYTES[underlay]),
+    deviceMtu: (externalMtu, underlay) => innerMtu(externalMtu, OVERHEAD_BYTES[underlay], 4),
     attributes: ({ publicIp }) => ({ publicIp, publicIpv6: null, backendType: '' }),
     decide({ subnets: { v4 }, attributes: { publicIp } }): PeerDecision {
       if (!v4) return { refused: 'it has no IPv4 subnet, and udp carries IPv4 alone' };

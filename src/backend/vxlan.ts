@@ -37,7 +37,7 @@ export function vxlanBackend({ raw }: BackendConfig): TunnelBackend {
     overheadBytes: (underlay: IpFamily) => OVERHEAD_BYTES[underlay],
     // More than the interface carries is no use: the kernel's own vxlan device is cut to it too.
     deviceMtu: (externalMtu, underlay) =>
-      innerMtu(Math.min(outerMtu ?? externalMtu, externalMtu), OVERHEAD_BYTES[underlay]),
+      innerMtu(Math.min(outerMtu ?? externalMtu, externalMtu), OVERHEAD_BYTES[underlay], underlay),
     attributes({ publicIp, publicIpv6, mac, macV6 }) {
       if (!mac) throw new TwillError('ERR_TWILL_INTERNAL', 'a vxlan node without a VTEP MAC');
       return {

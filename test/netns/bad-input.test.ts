@@ -51,10 +51,10 @@ const trials: readonly Trial[] = [
     says: /--workers="0" is wrong: write an integer from 1 to 64/,
   },
   {
-    name: 'a flag whose job is not done yet',
+    name: 'two places for leases',
     flags: ['--kube-subnet-mgr'],
     code: 2,
-    says: /--kube-subnet-mgr: this version has no Kubernetes store/,
+    says: /--store and --kube-subnet-mgr are given, and leases have one place/,
   },
   {
     name: 'a health port on an address that is not ours',

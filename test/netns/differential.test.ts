@@ -18,8 +18,8 @@ const own: Site = { subnets: ['10.77.1.0/24'], endpoint: '192.0.2.1', mac: '02:0
 const kernel: Site = { ...own, endpoint: '192.0.2.2' };
 const peer: Site = { subnets: ['10.77.9.0/24'], endpoint: '192.0.2.9', mac: '02:00:00:00:00:09' };
 const stranger = '192.0.2.10';
-/** An address of the host itself, outside the overlay. */
-const hostAddress = '10.99.0.1';
+/** The host takes in what is for it, by a route, and yet it is none of its addresses, which would be ours. */
+const takenAddress = '10.99.0.1';
 
 interface Case {
   readonly name: string;
@@ -108,7 +108,7 @@ const onPurpose: readonly (Case & { readonly reason: string })[] = [
       ['8.8.8.8', '10.77.1.0', 'src_mismatch'],
       ['10.77.200.1', '10.77.1.0', 'src_mismatch'],
       [stranger, '10.77.1.0', 'src_mismatch'],
-      ['10.77.9.0', hostAddress, 'not_for_us'],
+      ['10.77.9.0', takenAddress, 'not_for_us'],
     ] as const
   ).map(([source, destination, reason]) => ({
     name: `from ${source} to ${destination}`,
@@ -170,7 +170,7 @@ async function stage(t: TestContext, flags: readonly string[]): Promise<Stage> {
 
 /** Sends cases to one end, each followed by a good datagram whose arrival tells that the case is over. */
 async function wire(inside: Namespace, remote: Namespace, endpoint: string) {
-  await inside.ip('address', 'add', `${hostAddress}/32`, 'dev', 'lo');
+  await inside.ip('route', 'add', 'local', `${takenAddress}/32`, 'dev', 'lo');
   await inside.exec('sh', ['-c', 'for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $f; done']);
   // One socket, so that what arrives keeps its order.
   const listener = await Probe.start(inside, 'listen', String(PORT), '0.0.0.0');

@@ -102,7 +102,7 @@ test('an Agent over a directory: what it says of itself, and how it ends', {
   const [found, after] = await step(a, 'life', await folder(t));
   assert.deepEqual(found.node, {
     ...{ interface: 'eth0', publicIp: '192.0.2.9', device: 'weft7', mtuBytes: 1450, deviceTrouble: null },
-    subnet: found.node.subnet,
+    ...{ subnet: found.node.subnet, interfaceMtuBytes: 1500, underlayMoves: 0 },
   });
   assert.equal(found.ready, true);
   assert.deepEqual(found.peers, [['10.5.77.0/24', '192.0.2.2', 8472]]);

@@ -4,6 +4,7 @@ import type { UnderlayNetlink } from '../../../src/agent/host.js';
 import { chooseStand, placeText, type Stand, UnderlayKeeper } from '../../../src/agent/underlay-keeper.js';
 import type { Link, NetlinkEvent } from '../../../src/native/netlink.js';
 import { IpAddress, type IpFamily } from '../../../src/net/ip.js';
+import { Prefix } from '../../../src/net/prefix.js';
 import { FakeClock, recordingLogger } from './fakes.js';
 
 const link = (index: number, name: string, more: Partial<Link> = {}): Link => ({
@@ -50,7 +51,8 @@ function setUp(families: readonly IpFamily[] = [4]) {
       };
     },
   };
-  const request = { iface: ['eth0'], ifaceRegex: [], families };
+  const overlay = [Prefix.parse('10.77.0.0/16')];
+  const request = { iface: ['eth0'], ifaceRegex: [], families, overlay };
   const moves: [Stand, Stand][] = [];
   const refusals: Error[] = [];
   const keeper = new UnderlayKeeper(chooseStand(request, netlink), {
@@ -106,9 +108,9 @@ test('another address, another MTU, another number: each is followed once, told 
   await stop();
 });
 
-test('other addresses of the host are known, those of one link alone are not', async () => {
+test('other addresses of the host are known, those of one link alone and of the overlay are not', async () => {
   const { kernel, moves, keeper, change, stop } = setUp();
-  await change(() => kernel.addresses.push(held(7, 'fe80::7')));
+  await change(() => kernel.addresses.push(held(7, 'fe80::7'), held(8, '10.77.1.0')));
   assert.equal(moves.length, 0);
   await change(() => kernel.addresses.push(held(7, '10.244.1.1')));
   assert.deepEqual(moves[0]?.[0].ownAddresses.map(String), ['127.0.0.1', '192.0.2.1', '10.244.1.1']);

@@ -123,6 +123,11 @@ test('an underlay too small for the headers is refused', () => {
     code: 'ERR_TWILL_CONFIG',
     message: /leaves 50 bytes/,
   });
+  assert.equal(backend('{"Type":"vxlan"}').deviceMtu(1350, 6), 1280);
+  assert.throws(() => backend('{"Type":"vxlan"}').deviceMtu(1349, 6), {
+    code: 'ERR_TWILL_CONFIG',
+    message: /leaves 1279 bytes after 70 of headers: IPv6 needs 1280/,
+  });
 });
 
 test('vxlan: DirectRouting, GBP and Learning are off unless asked for', () => {
