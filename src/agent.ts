@@ -16,7 +16,15 @@ import { DirectoryStore } from './store/directory.js';
 import { openStore } from './store/open.js';
 import type { AnyStore, Store } from './store/store.js';
 
-export type { AgentStatus, DirectionStatus, PeerCounts, PeerStatus, TraceStatus } from './agent/told.js';
+export type {
+  AgentStatus,
+  DirectionStatus,
+  FirewallStatus,
+  MendedStatus,
+  PeerCounts,
+  PeerStatus,
+  TraceStatus,
+} from './agent/told.js';
 export type { EtcdFields, RunFields } from './config/agent-options.js';
 export { type ArgumentError, TwillError, type TwillErrorCode } from './errors.js';
 export { IpAddress, type IpFamily } from './net/ip.js';
@@ -84,17 +92,17 @@ export class Agent implements AsyncDisposable {
 
   /** As `twill status --json` prints it; after `stop` as it was at the end. */
   status(): AgentStatus {
-    return this.#node.answers.status() as unknown as AgentStatus;
+    return this.#node.answers.status();
   }
 
   /** One row for each peer in the plane, as `twill peers --json`. */
   peers(): readonly PeerStatus[] {
-    return [...this.#node.answers.peers().rows] as unknown as PeerStatus[];
+    return [...this.#node.answers.peers()];
   }
 
   /** What would happen to a packet to this address. Throws ERR_TWILL_ADDRESS. */
   trace(address: string | IpAddress): TraceStatus {
-    return this.#node.answers.trace(`${address}`) as unknown as TraceStatus;
+    return this.#node.answers.trace(`${address}`);
   }
 
   /** Looks at the store afresh. What has changed of the network's configuration takes effect at the next start. */

@@ -9,7 +9,7 @@ export { PacketBatch } from './dataplane/packet-batch.js';
 export { PacketBuffer } from './dataplane/packet-buffer.js';
 export { PEER_COLUMNS, type PeerColumn, PeerStats } from './dataplane/peer-stats.js';
 export { type PeerInit, Peers } from './dataplane/peers.js';
-export type { DirectionStats, PlaneStats, PlaneTrace } from './dataplane/plane.js';
+export type { DirectionStats, PlaneStats, PlaneTrace, Way } from './dataplane/plane.js';
 export type { Remote } from './dataplane/remotes.js';
 export type { PlaneTap, TapCounts, TapOptions } from './dataplane/tap.js';
 export { Tun, type TunOptions } from './dataplane/tun.js';

@@ -6,12 +6,12 @@
 import { parseNetConf } from '../config/net-conf.js';
 import type { RunOptions } from '../config/run-options.js';
 import { TwillError } from '../errors.js';
-import type { Json } from '../net/json.js';
 import { Answers } from './answers.js';
 import { changedParts, clusterOf, netConfReading } from './cluster.js';
 import type { AgentParts, Running } from './running.js';
 import { type StartTerms, startNode, stoppedWhileStarting } from './start.js';
 import { subnetText } from './status.js';
+import type { AgentStatus } from './told.js';
 
 export type { AgentParts } from './running.js';
 
@@ -149,7 +149,7 @@ export class Agent {
   }
 
   /** As `twill status --json` prints it. */
-  status(): Json {
+  status(): AgentStatus {
     return this.#answers.status();
   }
 

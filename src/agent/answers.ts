@@ -10,8 +10,9 @@ import { addressParameter, textParameter } from './parameters.js';
 import { localTexts, peerJson } from './peer-choice.js';
 import type { Readiness } from './readiness.js';
 import type { Running } from './running.js';
-import { peerRows, statusJson, subnetText } from './status.js';
-import { traceJson } from './trace.js';
+import { agentStatus, peerRows, subnetText } from './status.js';
+import type { AgentStatus, PeerStatus, TraceStatus } from './told.js';
+import { traceStatus } from './trace.js';
 import { TrafficWatch, trafficRequest } from './traffic.js';
 import { packageVersion } from './version.js';
 
@@ -31,9 +32,9 @@ export class Answers {
     return { underlay: underlay.underlay, underlayMoves: underlay.moves, node: whereabouts.node };
   }
 
-  status(): Json {
+  status(): AgentStatus {
     const { parts, holder, clock, startedAtMs, device, firewall, readiness, ...running } = this.#running;
-    return statusJson({
+    return agentStatus({
       ...running,
       ...this.#whereabouts(),
       readiness: readiness.conditions,
@@ -47,9 +48,9 @@ export class Answers {
     });
   }
 
-  peers(): JsonRows {
+  peers(): Generator<PeerStatus> {
     const { peers, plane } = this.#running;
-    return new JsonRows(peerRows(peers.entries, plane));
+    return peerRows(peers.entries, plane);
   }
 
   /** Throws ERR_TWILL_ARGUMENT. */
@@ -89,10 +90,10 @@ export class Answers {
   }
 
   /** Throws ERR_TWILL_ADDRESS. */
-  trace(address: string): Json {
+  trace(address: string): TraceStatus {
     const { plane, peers, holder } = this.#running;
     const destination = IpAddress.parse(address);
-    return traceJson({
+    return traceStatus({
       ...{ destination, found: plane.trace(destination), stats: plane.peerStats() },
       ...{ entries: peers.entries, quarantined: peers.quarantined, ownSubnets: holder.lease.subnets },
     });
@@ -109,7 +110,7 @@ export function controlHandlers(answers: () => Answers | null, readiness: Readin
   };
   return {
     status: () => started().status(),
-    peers: () => started().peers(),
+    peers: () => new JsonRows(started().peers()),
     trace: (params) => started().trace(addressParameter(params)),
     traffic: (params) => started().traffic(params),
     peer: (params) => started().peer(params),

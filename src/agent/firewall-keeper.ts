@@ -11,11 +11,12 @@ import { NFT_CHAINS, NFT_TABLES } from '../firewall/nft-text.js';
 import type { OverlayRange } from '../firewall/rules.js';
 import type { LeaseSubnets } from '../lease/lease.js';
 import type { Netlink } from '../native/netlink.js';
-import type { Json } from '../net/json.js';
+
 import type { Logger } from '../observe/log.js';
 import type { Clock } from './clock.js';
-import { timeText } from './status.js';
+import { Mended } from './mended.js';
 import type { SubnetEnv, SubnetEnvRead } from './subnet-env.js';
+import type { FirewallStatus } from './told.js';
 
 export interface FirewallKeeperParts {
   /** null: the host's rules are none of our business. */
@@ -27,11 +28,6 @@ export interface FirewallKeeperParts {
   readonly clock: Clock;
   /** Between two looks where the kernel tells of no changes. */
   readonly resyncMs: number;
-}
-
-export interface Mended {
-  readonly atMs: number;
-  readonly what: string;
 }
 
 /** Names that tell of our rules, with iptables-nft or nft. */
@@ -51,7 +47,6 @@ const SETTLE_MS = 20;
 /** After each look: somebody who keeps changing rules must not keep us busy. */
 const PAUSE_MS = 500;
 const LOOK_ANYWAY_MS = 60_000;
-const MOST_REMEMBERED = 20;
 
 export class FirewallKeeper {
   readonly #parts: FirewallKeeperParts;
@@ -59,8 +54,7 @@ export class FirewallKeeper {
   #isRight: boolean | null = null;
   /** They have been right once: what differs from now on is somebody else's doing. */
   #areSet = false;
-  #mended: Mended[] = [];
-  #mendedTotal = 0;
+  readonly #mended = new Mended();
   #attempted: () => void = () => {};
   /** Resolves after the first look, whatever came of it. */
   readonly attempted = new Promise<void>((resolve) => {
@@ -85,11 +79,11 @@ export class FirewallKeeper {
 
   /** Deviations put right since the rules were first right. */
   get mendedTotal(): number {
-    return this.#mendedTotal;
+    return this.#mended.count;
   }
 
   /** For `twill status`; null: the host's rules are none of our business. */
-  status(): Json {
+  status(): FirewallStatus | null {
     const { firewall, choice, mode } = this.#parts;
     if (!firewall) return null;
     const { holder = null, troubles = [], lacksRandomPorts = false } = this.#state ?? {};
@@ -98,8 +92,7 @@ export class FirewallKeeper {
       randomPorts: (choice?.randomPorts ?? false) && !lacksRandomPorts,
       isRight: this.#isRight,
       troubles: [...troubles],
-      mendedTotal: this.#mendedTotal,
-      mended: this.#mended.map(({ atMs, what }) => ({ at: timeText(atMs), what })),
+      mended: this.#mended.status(),
     };
   }
 
@@ -148,11 +141,10 @@ export class FirewallKeeper {
       if (mended.length > 0)
         logger.info({ holder, changes: mended }, `rules of this host are set: ${holder ?? 'none'}`);
     } else {
-      for (const what of mended)
+      for (const what of mended) {
         logger.warn({ holder }, `rules of this host were not as they should be: ${what}`);
-      this.#mendedTotal += mended.length;
-      const atMs = clock.nowMs();
-      this.#mended = [...this.#mended, ...mended.map((what) => ({ atMs, what }))].slice(-MOST_REMEMBERED);
+        this.#mended.note(what, clock.nowMs());
+      }
     }
     const [then, now] = [before?.troubles.join('; ') ?? '', troubles.join('; ')];
     if (now !== '' && now !== then) logger.error({ troubles }, `rules of this host: ${now}`);

@@ -1,5 +1,5 @@
 /** What others have changed of ours and we have put right: how often, and the last of it, for `twill status`. */
-import type { Json } from '../net/json.js';
+import type { MendedStatus } from './told.js';
 
 const MOST_KEPT = 50;
 
@@ -18,7 +18,7 @@ export class Mended {
     return this.#count;
   }
 
-  json(): Json {
+  status(): MendedStatus {
     const last = this.#last.map(({ atMs, what }) => ({ at: new Date(atMs).toISOString(), what }));
     return { count: this.#count, last };
   }

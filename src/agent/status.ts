@@ -1,12 +1,12 @@
-/** The agent's state as JSON, for `twill status` and `twill peers`. Pure. */
+/** The agent's state, for `twill status` and `twill peers`. Pure. */
 import type { Backend, BackendNode } from '../backend/backend.js';
 import type { PeerColumn, PeerStats } from '../dataplane/peer-stats.js';
 import type { DirectionStats, Plane } from '../dataplane/plane.js';
 import type { Lease, LeaseSubnets } from '../lease/lease.js';
-import type { Json } from '../net/json.js';
 import type { Mended } from './mended.js';
 import type { PeerLease, PeerTable } from './peers.js';
 import type { PlaneChoice } from './plane-choice.js';
+import type { AgentStatus, DirectionStatus, FirewallStatus, PeerStatus } from './told.js';
 import type { Underlay } from './underlay.js';
 
 export interface StatusParts {
@@ -25,7 +25,7 @@ export interface StatusParts {
   /** Why the device carries nothing, if so. */
   readonly deviceTrouble: string | null;
   /** The host's rules; null: none of our business. */
-  readonly firewall: Json;
+  readonly firewall: FirewallStatus | null;
   readonly storeDescription: string;
   readonly peers: PeerTable;
   /** What each condition lacks; null: it holds. */
@@ -33,7 +33,7 @@ export interface StatusParts {
   readonly upMs: number;
 }
 
-export function statusJson(parts: StatusParts): { [key: string]: Json } {
+export function agentStatus(parts: StatusParts): AgentStatus {
   const { backend, lease, node, peers, plane, underlay } = parts;
   const stats = plane.stats();
   return {
@@ -53,7 +53,7 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
     },
     backend: {
       type: backend.type,
-      ...tunnelJson(backend),
+      ...tunnelStatus(backend),
       ...(node.mac && { mac: node.mac.toString() }),
       ...(node.macV6 && { macV6: node.macV6.toString() }),
     },
@@ -65,7 +65,7 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
         reason,
       })),
       foreignRoutes: [...plane.foreignRoutes],
-      mended: parts.mended.json(),
+      mended: parts.mended.status(),
     },
     store: {
       description: parts.storeDescription,
@@ -96,7 +96,7 @@ export function statusJson(parts: StatusParts): { [key: string]: Json } {
   };
 }
 
-function tunnelJson(backend: Backend): { [key: string]: Json } {
+function tunnelStatus(backend: Backend): Omit<AgentStatus['backend'], 'type'> {
   if (backend.carrier !== 'tunnel') return {};
   const { port, vni, directRouting } = backend;
   return { port, ...(vni !== undefined && { vni }), directRouting };
@@ -106,7 +106,7 @@ function tunnelJson(backend: Backend): { [key: string]: Json } {
 export function* peerRows(
   entries: readonly PeerLease[],
   plane: Pick<Plane, 'peerStats' | 'wayOf' | 'troubles'>,
-): Generator<Json> {
+): Generator<PeerStatus> {
   const stats = plane.peerStats();
   const { troubles } = plane;
   const rowOf = new Map(stats?.peers.map((peer, row) => [peer, row]));
@@ -121,14 +121,17 @@ export function* peerRows(
         trouble: troubles.get(peer.subnet.toString()) ?? null,
         expiresAt: timeText(lease.expiresAtMs),
         isReservation: lease.expiresAtMs === undefined,
-        ...countsJson(stats, rowOf.get(peer)),
+        ...peerCounts(stats, rowOf.get(peer)),
       };
     }
   }
 }
 
 /** What went to and came from one peer; nothing where it is not in the table, null where nobody counts. */
-export function countsJson(stats: PeerStats | null, row: number | undefined): { [key: string]: Json } {
+export function peerCounts(
+  stats: PeerStats | null,
+  row: number | undefined,
+): Pick<PeerStatus, 'encap' | 'decap' | 'idleSeconds'> {
   if (!stats) return { encap: null, decap: null, idleSeconds: null };
   const count = (column: PeerColumn) => (row === undefined ? 0 : stats.get(row, column));
   const idleSeconds = row === undefined ? Number.POSITIVE_INFINITY : count('idleSeconds');
@@ -148,7 +151,7 @@ export function subnetText({ v4, v6 }: LeaseSubnets): string {
   return [v4, v6].flatMap((subnet) => (subnet ? [subnet.toString()] : [])).join(' ');
 }
 
-function direction(stats: DirectionStats | null): Json {
+function direction(stats: DirectionStats | null): DirectionStatus | null {
   if (!stats) return null;
   const { received, receivedBytes, delivered, deliveredBytes, drops } = stats;
   return { received, receivedBytes, delivered, deliveredBytes, drops: { ...drops } };

@@ -1,5 +1,4 @@
-/** What an agent tells of itself, in types: statusJson, peerRows and traceJson make it. */
-import type { Json } from '../net/json.js';
+/** What an agent tells of itself, in types: agentStatus, peerRows and traceStatus make it. */
 
 /** What went one way through the dataplane. */
 export interface DirectionStatus {
@@ -62,10 +61,7 @@ export interface AgentStatus {
     /** Routes of others that stand in the way. */
     readonly foreignRoutes: readonly string[];
     /** What others changed and was put right. */
-    readonly mended: {
-      readonly count: number;
-      readonly last: readonly { readonly at: string; readonly what: string }[];
-    };
+    readonly mended: MendedStatus;
   };
   /** Where leases are kept; `trouble`: why it cannot be asked, if so. */
   readonly store: {
@@ -103,9 +99,37 @@ export interface AgentStatus {
   /** How checksums are summed on this processor; null: the kernel does. */
   readonly checksum: string | null;
   /** The host's rules for masquerading and forwarding; null: none of our business. */
-  readonly firewall: Json;
+  readonly firewall: FirewallStatus | null;
   /** Since the agent started. */
   readonly uptimeSeconds: number;
+}
+
+/** What others had changed and we have put right. */
+export interface MendedStatus {
+  /** How often. */
+  readonly count: number;
+  /** The last of it; `at` as in RFC 3339, `what` in words. */
+  readonly last: readonly { readonly at: string; readonly what: string }[];
+}
+
+/** How the host's rules for masquerading and forwarding are. */
+export interface FirewallStatus {
+  /** What was asked for: `auto`, or who is to hold the rules. */
+  readonly mode: string;
+  /** Who holds them, as `nftables` or `iptables-nft`; null: not known yet. */
+  readonly holder: string | null;
+  /** Whether traffic that leaves the overlay is masqueraded. */
+  readonly masquerade: boolean;
+  /** Whether forwarding to and from the overlay is accepted. */
+  readonly forward: boolean;
+  /** Whether masquerading chooses ports at random. */
+  readonly randomPorts: boolean;
+  /** Whether all rules are there; null: not known. */
+  readonly isRight: boolean | null;
+  /** Why they cannot be set, if so. */
+  readonly troubles: readonly string[];
+  /** Rules that were put right since they were first right. */
+  readonly mended: MendedStatus;
 }
 
 /** A row of the peer table, as `twill peers` shows it. */

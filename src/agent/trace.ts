@@ -5,10 +5,10 @@ import type { PlaneTrace } from '../dataplane/plane.js';
 import { parseLeaseKey } from '../lease/codec.js';
 import type { Lease, LeaseSubnets } from '../lease/lease.js';
 import type { IpAddress } from '../net/ip.js';
-import type { Json } from '../net/json.js';
 import { MacAddress } from '../net/mac.js';
 import type { PeerLease, Quarantined } from './peers.js';
-import { countsJson, timeText } from './status.js';
+import { peerCounts, timeText } from './status.js';
+import type { TraceStatus } from './told.js';
 
 const MOST_CULPRITS = 10;
 
@@ -23,7 +23,7 @@ export interface TraceParts {
   readonly ownSubnets: LeaseSubnets;
 }
 
-export function traceJson(parts: TraceParts): { [key: string]: Json } {
+export function traceStatus(parts: TraceParts): TraceStatus {
   const { destination, found, entries, ownSubnets } = parts;
   const isOurs = [ownSubnets.v4, ownSubnets.v6].some((subnet) => subnet?.contains(destination));
   const base = { address: destination.toString(), ownSubnet: isOurs, mtuBytes: found.mtuBytes };
@@ -40,19 +40,19 @@ export function traceJson(parts: TraceParts): { [key: string]: Json } {
   return {
     ...base,
     drop: null,
-    peer: row ? peerJson(row.lease, row.peer, parts.stats) : null,
+    peer: row ? peerStatus(row.lease, row.peer, parts.stats) : null,
     endpoint: { address: found.endpoint.address.toString(), port: found.endpoint.port },
     way: found.way ?? 'tunnel',
     header: explainHeader(found.header),
   };
 }
 
-function peerJson(lease: Lease, peer: Peer, stats: PeerStats | null): Json {
+function peerStatus(lease: Lease, peer: Peer, stats: PeerStats | null): TraceStatus['peer'] {
   const row = stats?.peers.indexOf(peer) ?? -1;
   return {
     ...{ key: lease.key, subnet: peer.subnet.toString(), mac: peer.mac?.toString() ?? null },
     ...{ expiresAt: timeText(lease.expiresAtMs), isReservation: lease.expiresAtMs === undefined },
-    ...countsJson(stats, row < 0 ? undefined : row),
+    ...peerCounts(stats, row < 0 ? undefined : row),
   };
 }
 

@@ -136,8 +136,8 @@ function firewallRows(status: Json, nowMs: number): [string, string][] {
   ];
   const rules = wanted.length > 0 ? `${wanted.join(', ')} in ${shown(field(firewall, 'holder'))}` : 'none';
   const troubles = items(field(firewall, 'troubles')).map((trouble) => `: TROUBLE: ${shown(trouble)}`);
-  const last = items(field(firewall, 'mended')).at(-1);
-  const total = Number(field(firewall, 'mendedTotal') ?? 0);
+  const last = items(field(firewall, 'mended', 'last')).at(-1);
+  const total = Number(field(firewall, 'mended', 'count') ?? 0);
   const mended = last
     ? `; mended ${total} times, last ${ago(String(field(last, 'at')), nowMs)} ago: ${shown(field(last, 'what'))}`
     : '';

@@ -25,10 +25,11 @@ export class ControlStream {
 
 /** A long array, made and sent piece by piece: the agent has other things to do in between. */
 export class JsonRows {
-  constructor(readonly rows: Iterable<Json>) {}
+  constructor(readonly rows: Iterable<object>) {}
 }
 
-type Answer = Json | JsonRows | ControlStream;
+/** Whatever JSON can hold. */
+type Answer = Json | object | JsonRows | ControlStream;
 export type ControlHandlers = { readonly [method: string]: (params: Json) => Answer | Promise<Answer> };
 
 const LONGEST_REQUEST_CHARS = 64 * 1024;
@@ -182,7 +183,7 @@ export async function controlStream(
 
 function serve(socket: Socket, handlers: ControlHandlers): void {
   let request = '';
-  const answer = (value: { result: Json } | { error: { code: string; message: string } }) => {
+  const answer = (value: { result: Json | object } | { error: { code: string; message: string } }) => {
     socket.end(`${JSON.stringify(value)}\n`);
   };
   const refuse = (code: TwillErrorCode, message: string) => answer({ error: { code, message } });
@@ -212,7 +213,7 @@ function serve(socket: Socket, handlers: ControlHandlers): void {
 }
 
 /** As `answer`, but never for long at a time, and no faster than the asker reads. */
-async function answerRows(socket: Socket, rows: Iterable<Json>): Promise<void> {
+async function answerRows(socket: Socket, rows: Iterable<object>): Promise<void> {
   let text = '{"result":[';
   let count = 0;
   for (const row of rows) {

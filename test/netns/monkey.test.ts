@@ -182,7 +182,7 @@ for (const row of rows) {
     assert.ok(mended > 0, 'what was put right is told');
     const isAtRules = [...done.keys()].some((name) => /^(ip6?tables|nft): /.test(name));
     if (isAtRules)
-      assert.ok((status.firewall?.mendedTotal ?? 0) > 0, 'what was put right of the rules is told');
+      assert.ok((status.firewall?.mended.count ?? 0) > 0, 'what was put right of the rules is told');
     assert.equal(victim.process, child);
     assert.equal(child?.exitCode, null, 'the agent is the one that was started');
     for (const node of nodes) assert.equal(await node.stop(), 0);

@@ -34,7 +34,7 @@ export interface Status {
     };
   };
   /** The host's rules; null: none of our business. */
-  readonly firewall: { readonly mendedTotal: number } | null;
+  readonly firewall: { readonly mended: { readonly count: number } } | null;
   readonly ready: boolean;
   /** What each condition lacks. */
   readonly readiness: { readonly [condition: string]: string | null };
