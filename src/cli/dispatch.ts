@@ -1,4 +1,4 @@
-/** `twill <command>`, or `flanneld`: finds the command and turns its end into an exit code. */
+/** `twill <command>`, or another name of the program: finds the command and turns its end into an exit code. */
 import { packageVersion } from '../agent/version.js';
 import { TwillError } from '../errors.js';
 import { type Command, type CommandIo, exitCode } from './command.js';
@@ -14,10 +14,12 @@ const commands: { readonly [name: string]: () => Promise<Command> } = {
   trace: async () => (await import('./trace.js')).traceCommand,
   capture: async () => (await import('./capture.js')).captureCommand,
   probe: async () => (await import('./probe.js')).probeCommand,
+  'install-conf': async () => (await import('./install-conf.js')).installConfCommand,
 };
 
-/** Under its own name, or as what stands in for flannel's daemon. */
-export type Program = 'twill' | 'flanneld';
+/** Under its own name, or as what stands in for the programs of flannel's image. */
+export const PROGRAMS = ['twill', 'flanneld', 'install-conf'] as const;
+export type Program = (typeof PROGRAMS)[number];
 
 /** The exit code. Everything that is printed goes through `io`. */
 export async function dispatch(
@@ -29,7 +31,7 @@ export async function dispatch(
   const start = program === 'twill' && Object.hasOwn(commands, name) ? `twill ${name}` : program;
   try {
     if (program === 'flanneld') return await (await import('./flanneld.js')).flanneld(argv, io);
-    return await found(argv, io);
+    return await found(program === 'twill' ? argv : [program, ...argv], io);
   } catch (error) {
     return report(error, { program, start }, io);
   }
@@ -100,7 +102,7 @@ async function helpText(): Promise<string> {
       (command) => command.summary,
       () => '(does not load)',
     );
-    summaries.push(`  ${name.padEnd(8)} ${summary}`);
+    summaries.push(`  ${name.padEnd(12)} ${summary}`);
   }
   return [
     'Usage: twill <command> [flags]',

@@ -2,14 +2,15 @@
 /** The executable: wires the process (signals, streams, exit code) to `dispatch`. */
 import { basename } from 'node:path';
 import { type CommandIo, exitCode } from './command.js';
-import { dispatch, type Program } from './dispatch.js';
+import { dispatch, PROGRAMS, type Program } from './dispatch.js';
 
 /** Ctrl-C under npm comes twice, from the terminal and from npm: only what comes later is a second wish. */
 const SAME_WISH_MS = 500;
 
-/** A link named `flanneld` makes us that. Node leaves the link's name in place. */
+/** A link named `flanneld` or `install-conf` makes us that. Node leaves the link's name in place. */
 function programName(): Program {
-  return /^flanneld(\.m?js)?$/.test(basename(process.argv[1] ?? '')) ? 'flanneld' : 'twill';
+  const name = basename(process.argv[1] ?? '').replace(/\.m?js$/, '');
+  return PROGRAMS.find((program) => program === name) ?? 'twill';
 }
 
 async function start(): Promise<never> {

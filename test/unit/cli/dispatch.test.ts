@@ -2,6 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { dispatch } from '../../../src/cli/dispatch.js';
 
+const COMMANDS = [
+  ...['run', 'demo', 'bench', 'status', 'peers', 'top', 'trace', 'capture', 'probe', 'install-conf'],
+];
+
 async function twill(...argv: string[]) {
   const out: string[] = [];
   const err: string[] = [];
@@ -18,8 +22,7 @@ describe('twill', () => {
   test('without arguments prints its help on stderr and exits 2', async () => {
     const { code, out, err } = await twill();
     assert.deepEqual([code, out], [2, '']);
-    for (const name of ['run', 'demo', 'bench', 'status', 'peers', 'top', 'trace', 'capture', 'probe'])
-      assert.match(err, new RegExp(`^  ${name} `, 'm'));
+    for (const name of COMMANDS) assert.match(err, new RegExp(`^  ${name} `, 'm'));
   });
 
   test('--help and help print it on stdout and exit 0', async () => {
@@ -37,7 +40,7 @@ describe('twill', () => {
     assert.equal((await twill('status', '--version')).out, out);
   });
 
-  for (const name of ['run', 'status', 'peers', 'trace', 'demo', 'bench', 'capture', 'probe']) {
+  for (const name of COMMANDS) {
     test(`${name} --help exits 0`, async () => {
       const { code, out, err } = await twill(name, '--help');
       assert.equal(err, '');
@@ -52,7 +55,7 @@ describe('twill', () => {
     assert.deepEqual([unknown.code, unknown.out], [2, '']);
     assert.match(
       unknown.err,
-      /^twill: unknown command fly: the commands are run, demo, bench, status, peers, top, trace, capture, probe$/m,
+      new RegExp(`^twill: unknown command fly: the commands are ${COMMANDS.join(', ')}$`, 'm'),
     );
     assert.match((await twill('--fly')).err, /unknown flag --fly/);
     const flag = await twill('status', '--jsn');
