@@ -59,6 +59,22 @@ function isDocumented(name) {
 }
 const undocumented = names.filter((name) => !isDocumented(name)).map((name) => name.getFullName());
 
-if (wantsFindings) console.log(JSON.stringify({ names: names.length, undocumented, warnings }));
+/** Of a name and of what is in it: TypeScript, as it stands in the docstrings. */
+function examplesOf(name) {
+  const members = [...(name.children ?? []), ...(name.signatures ?? [])];
+  const own = (name.comment?.getTags('@example') ?? []).map(({ content }) =>
+    content.map(({ text }) => text.replace(/^```\w*\n|\n```$/g, '')).join(''),
+  );
+  return [...own, ...members.flatMap(examplesOf)];
+}
+const exported = Object.fromEntries(
+  project.children.map(({ name, children }) => [name, children.map((child) => child.name)]),
+);
+const examples = names
+  .filter((name) => name.kindOf(Kind.Class | Kind.Function))
+  .map((name) => ({ name: name.name, entry: name.parent.name, code: examplesOf(name) }));
+
+if (wantsFindings)
+  console.log(JSON.stringify({ names: names.length, undocumented, examples, exported, warnings }));
 else if (undocumented.length > 0) console.error(`without a docstring: ${undocumented.join(' ')}`);
 if (warnings.length > 0 && !wantsFindings) process.exitCode = 1;

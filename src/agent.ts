@@ -53,7 +53,14 @@ export interface AgentOptions extends RunFields {
   readonly signal?: AbortSignal;
 }
 
-/** A node of the overlay, from its start on. */
+/**
+ * A node of the overlay, from its start on.
+ *
+ * @example
+ * await using agent = await Agent.start({ store: 'dir:/srv/leases', iface: 'eth0' });
+ * console.log(agent.status().node.subnet, agent.peers().length);
+ * await agent.finished;
+ */
 export class Agent implements AsyncDisposable {
   readonly #node: Node;
   /**
@@ -141,6 +148,11 @@ function checked(options: AgentOptions): AgentOptions {
 /**
  * Leases as files, for one machine or a shared file system: `PATH/config` is the network's configuration. Makes the folders
  * that are missing. Throws TypeError, ERR_TWILL_STORE.
+ *
+ * @example
+ * const store = await openDirectoryStore('/srv/leases');
+ * console.log(await store.readConfig());
+ * await store.close();
  */
 export async function openDirectoryStore(path: string): Promise<Store> {
   if (typeof path !== 'string' || path === '') throw wrongType('openDirectoryStore: path', 'a path', path);
@@ -150,6 +162,10 @@ export async function openDirectoryStore(path: string): Promise<Store> {
 /**
  * Leases in etcd v3, as flannel keeps them. Nothing is asked yet: an etcd that is not there is waited for by the agent. Throws
  * TypeError, RangeError, ERR_TWILL_STORE.
+ *
+ * @example
+ * const store = await openEtcdStore({ endpoints: 'https://192.0.2.10:2379', prefix: '/coreos.com/network' });
+ * const agent = await Agent.start({ store });
  */
 export async function openEtcdStore(fields: EtcdFields = {}): Promise<Store> {
   const options = etcdStoreOptions(fields);

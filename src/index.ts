@@ -3,7 +3,14 @@ export type { Peer } from './backend/backend.js';
 export { OFFLOADS, type OffloadName } from './config/offload.js';
 export { BufferPool } from './dataplane/buffer-pool.js';
 export type { HeldBuffer } from './dataplane/buffer-tracking.js';
-export { Dataplane, type DataplaneEvents } from './dataplane/dataplane.js';
+export {
+  Dataplane,
+  type DataplaneEvents,
+  type OverlayPort,
+  type UnderlayPort,
+  type UserOverlay,
+  type UserUnderlay,
+} from './dataplane/dataplane.js';
 export type { DataplaneOptions } from './dataplane/dataplane-options.js';
 export { PacketBatch } from './dataplane/packet-batch.js';
 export { PacketBuffer } from './dataplane/packet-buffer.js';

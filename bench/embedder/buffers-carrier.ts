@@ -19,7 +19,7 @@ export class BuffersCarrier implements Carrier {
 
   static async open(plan: CarrierPlan): Promise<BuffersCarrier> {
     const plane = await openPlane(plan);
-    return new BuffersCarrier(plane, plane.overlay as UserPort);
+    return new BuffersCarrier(plane, plane.overlay);
   }
 
   prepare(lengthBytes: number): void {

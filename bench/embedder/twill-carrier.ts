@@ -1,11 +1,11 @@
 /** Twill's user port, with batches: nothing is made for a packet. */
-import { Dataplane } from '../../src/dataplane/dataplane.js';
+import { Dataplane, type OverlayPort } from '../../src/dataplane/dataplane.js';
 import type { PacketBatch } from '../../src/dataplane/packet-batch.js';
 import type { UserPort } from '../../src/dataplane/user-port.js';
 import type { Carrier, CarrierPlan } from './carrier.js';
 import { macOf, numberOf, other, packetTo, setNumber, subnetOf, turn, underlayOf } from './packet.js';
 
-export async function openPlane({ side, port, otherPort }: CarrierPlan): Promise<Dataplane> {
+export async function openPlane({ side, port, otherPort }: CarrierPlan): Promise<Dataplane & OverlayPort> {
   const peer = other(side);
   const plane = await Dataplane.open({
     ...{ encap: 'vxlan', port, subnets: [subnetOf(side)], mac: macOf(side), overlay: { kind: 'user' } },
@@ -33,7 +33,7 @@ export class TwillCarrier implements Carrier {
 
   static async open(plan: CarrierPlan): Promise<TwillCarrier> {
     const plane = await openPlane(plan);
-    return new TwillCarrier(plane, plane.overlay as UserPort);
+    return new TwillCarrier(plane, plane.overlay);
   }
 
   prepare(lengthBytes: number): void {

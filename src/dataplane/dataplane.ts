@@ -27,6 +27,27 @@ export interface DataplaneEvents {
   fault: [fault: TwillError];
 }
 
+/** Options of a dataplane whose inner packets are the program's. */
+export interface UserOverlay {
+  /** A user port. */
+  readonly overlay: { readonly kind: 'user' };
+}
+/** Options of a dataplane whose datagrams are the program's. */
+export interface UserUnderlay {
+  /** A user port. */
+  readonly underlay: { readonly kind: 'user' };
+}
+/** What it has then, for certain. */
+export interface OverlayPort {
+  /** Inner packets in and out of the program. */
+  readonly overlay: UserPort;
+}
+/** What it has then, for certain. */
+export interface UnderlayPort {
+  /** Payloads of datagrams in and out of the program. */
+  readonly underlay: UserPort;
+}
+
 /**
  * An overlay node: packets from one side are put into datagrams of the other, to the peer whose subnet holds their
  * destination, and back. Native threads carry them, beside the event loop.
@@ -87,6 +108,12 @@ export class Dataplane extends EventEmitter<DataplaneEvents> implements AsyncDis
    * with ERR_TWILL_SOCKET, _DEVICE, _NETLINK, _PRIVILEGE, _CONFIG (the tunnel would carry itself) or _POOL where the system
    * refuses; with ERR_TWILL_NATIVE where the addon does not load. Nothing is left behind then.
    */
+  static open(
+    options: DataplaneOptions & UserOverlay & UserUnderlay,
+  ): Promise<Dataplane & OverlayPort & UnderlayPort>;
+  static open(options: DataplaneOptions & UserOverlay): Promise<Dataplane & OverlayPort>;
+  static open(options: DataplaneOptions & UserUnderlay): Promise<Dataplane & UnderlayPort>;
+  static open(options: DataplaneOptions): Promise<Dataplane>;
   static async open(options: DataplaneOptions): Promise<Dataplane> {
     const checked = checkOptions(options);
     const engine = openEngine(checked);

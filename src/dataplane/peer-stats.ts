@@ -22,7 +22,13 @@ const PLACE = Object.fromEntries(PEER_COLUMNS.map((column, place) => [column, pl
   readonly [column in PeerColumn]: number;
 };
 
-/** The numbers of all peers as they were at one moment. */
+/**
+ * The numbers of all peers as they were at one moment.
+ *
+ * @example
+ * const stats = plane.peers.stats();
+ * for (const [row, { subnet }] of stats.peers.entries()) console.log(`${subnet}: ${stats.get(row, 'encapBytes')} bytes`);
+ */
 export class PeerStats {
   /** In the order of the rows. */
   readonly peers: readonly Peer[];

@@ -46,6 +46,10 @@ const SCOPE_LINK = 253;
 /**
  * Events beside those of a Duplex: `drop` with a TwillError and the packet, where the kernel refuses one; it harms no other
  * (EIO: the device is down; EINVAL: it is no IP packet). `error` with ERR_TWILL_DEVICE: the device is gone.
+ *
+ * @example
+ * await using tun = new Tun({ mtu: 1400, ipv4: '10.9.0.1/24', isUp: true });
+ * for await (const packet of tun) console.log(`${packet.length} bytes from the kernel`);
  */
 export class Tun extends Duplex {
   /** As it was opened. */

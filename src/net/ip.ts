@@ -10,7 +10,13 @@ export function addressBits(family: IpFamily): number {
   return BITS[family];
 }
 
-/** An IPv4 or IPv6 address without a zone. Values are compared with `equals`, not with `===`. */
+/**
+ * An IPv4 or IPv6 address without a zone. Values are compared with `equals`, not with `===`.
+ *
+ * @example
+ * const address = IpAddress.parse('2001:DB8:0::1');
+ * console.log(`${address}`, address.family); // 2001:db8::1 6
+ */
 export class IpAddress {
   /** Version of IP. */
   readonly family: IpFamily;

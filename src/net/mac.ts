@@ -1,7 +1,12 @@
 /** A 48-bit MAC address (EUI-48) as an immutable value. */
 import { TwillError } from '../errors.js';
 
-/** A 48-bit MAC address. Values are compared with `equals`, not with `===`. */
+/**
+ * A 48-bit MAC address. Values are compared with `equals`, not with `===`.
+ *
+ * @example
+ * console.log(`${MacAddress.parse('02:00:5E:10:00:01')}`); // 02:00:5e:10:00:01
+ */
 export class MacAddress {
   readonly #bytes: Uint8Array;
 

@@ -2,7 +2,13 @@
 import { TwillError } from '../errors.js';
 import { addressBits, IpAddress, type IpFamily } from './ip.js';
 
-/** A range of addresses that share their first bits: `10.244.1.0/24`. Values are compared with `equals`. */
+/**
+ * A range of addresses that share their first bits: `10.244.1.0/24`. Values are compared with `equals`.
+ *
+ * @example
+ * const subnet = Prefix.parse('10.244.1.0/24');
+ * console.log(subnet.contains(IpAddress.parse('10.244.1.7'))); // true
+ */
 export class Prefix {
   /** Its lowest address: host bits are zero. */
   readonly address: IpAddress;

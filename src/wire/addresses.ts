@@ -51,6 +51,11 @@ export function endsBytes(what: string, ends: IpEnds | { readonly ends: Uint8Arr
 /**
  * What a transport's checksum covers beside its own bytes: addresses, protocol and length (RFC 768, RFC 9293 section 3.1;
  * over IPv6 RFC 8200 section 8.1), as a sum for `internetChecksum` to go on from. `bytes`: of transport header and payload.
+ *
+ * @example
+ * const between = { source: IpAddress.parse('192.0.2.1'), destination: IpAddress.parse('192.0.2.2') };
+ * const datagram = Uint8Array.of(0x20, 0x5d, 0, 7, 0, 8, 0, 0);
+ * console.log(internetChecksum(datagram, pseudoHeaderSum(between, PROTOCOL.udp, 8)).toString(16)); // 5b76
  */
 export function pseudoHeaderSum(
   between: IpEnds | { readonly ends: Uint8Array },
@@ -63,6 +68,12 @@ export function pseudoHeaderSum(
 /**
  * Of a whole TCP, UDP or ICMPv6 segment with the pseudo-header before it. 0 says that the one it holds is right:
  * `transportChecksum(ip, ip.protocol, ip.payload) === 0`. Throws TypeError or RangeError.
+ *
+ * @example
+ * const between = { source: IpAddress.parse('2001:db8::1'), destination: IpAddress.parse('2001:db8::2') };
+ * const datagram = new Uint8Array(8);
+ * encodeUdp({ sourcePort: 8472, destinationPort: 8472, payloadBytes: 0, between }, datagram);
+ * console.log(transportChecksum(between, PROTOCOL.udp, datagram)); // 0
  */
 export function transportChecksum(
   between: IpEnds | { readonly ends: Uint8Array },

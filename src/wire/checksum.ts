@@ -4,6 +4,10 @@ import { requireBytes } from './bytes.js';
 /**
  * Of bytes, an odd last one counting as if a zero followed (RFC 1071). `initial` is a sum to go on from, such as that of
  * `pseudoHeaderSum`. 0 over bytes that hold their own checksum says that it is right. Throws TypeError.
+ *
+ * @example
+ * const header = Uint8Array.of(0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2);
+ * console.log(internetChecksum(header).toString(16)); // f6d5
  */
 export function internetChecksum(bytes: Uint8Array, initial = 0): number {
   requireBytes('internetChecksum: bytes', bytes);
@@ -13,7 +17,12 @@ export function internetChecksum(bytes: Uint8Array, initial = 0): number {
   return ~sum & 0xffff;
 }
 
-/** The checksum after one 16-bit word changed (RFC 1624, equation 3). */
+/**
+ * The checksum after one 16-bit word changed (RFC 1624, equation 3).
+ *
+ * @example
+ * console.log(checksumAfterChange(0xf6d5, 0x4011, 0x3f11).toString(16)); // f7d5
+ */
 export function checksumAfterChange(checksum: number, before: number, after: number): number {
   let sum = (~checksum & 0xffff) + (~before & 0xffff) + after;
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);

@@ -38,7 +38,13 @@ export class EthernetFrame {
   }
 }
 
-/** `short`: fewer than 14 bytes. Throws TypeError where it gets no bytes. */
+/**
+ * `short`: fewer than 14 bytes. Throws TypeError where it gets no bytes.
+ *
+ * @example
+ * const frame = decodeEthernet(new Uint8Array(64).fill(0xff, 0, 6));
+ * console.log('drop' in frame ? frame.drop : `${frame.destination}`); // ff:ff:ff:ff:ff:ff
+ */
 export function decodeEthernet(bytes: Uint8Array): EthernetFrame | Drop<'short'> {
   requireBytes('decodeEthernet: bytes', bytes);
   return bytes.length < ETHERNET_HEADER_BYTES ? { drop: 'short' } : new EthernetFrame(bytes);
@@ -57,6 +63,11 @@ export interface EthernetFields {
 /**
  * Writes a header into `into` at `at`; how many bytes it takes, which is 14. Throws TypeError or RangeError for a field that
  * cannot be, or where there is no room; nothing is written then.
+ *
+ * @example
+ * const between = { source: MacAddress.parse('02:00:00:00:00:01'), destination: MacAddress.parse('02:00:00:00:00:02') };
+ * const frame = new Uint8Array(60);
+ * console.log(encodeEthernet({ ...between, etherType: ETHER_TYPE.ipv4 }, frame)); // 14
  */
 export function encodeEthernet(fields: EthernetFields, into: Uint8Array, at = 0): number {
   const destination = macBytes('encodeEthernet: destination', fields.destination);

@@ -10,6 +10,10 @@ import { decodeIpv4, Ipv4Packet } from './ipv4.js';
 /**
  * The packet in a UDP payload, as it came: one that goes on from here loses a hop, see `decrementTtl`. `short`, `version`
  * and `length` as in `decodeIpv4`; `ttl_exceeded`: it would reach 0. Throws TypeError where it gets no bytes.
+ *
+ * @example
+ * const packet = decodeFlannelUdp(Uint8Array.of(0x45, 0, 0, 20, 0, 0, 0, 0, 1, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2));
+ * console.log('drop' in packet ? packet.drop : packet.ttl); // ttl_exceeded
  */
 export function decodeFlannelUdp(
   bytes: Uint8Array,
@@ -21,6 +25,10 @@ export function decodeFlannelUdp(
 /**
  * Writes the UDP payload of a packet into `into` at `at`; its length, or why there is none, as in `decodeFlannelUdp`. Where
  * the packet stands there already nothing is copied. Throws TypeError, or RangeError where there is no room.
+ *
+ * @example
+ * const packet = Uint8Array.of(0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2);
+ * console.log(encodeFlannelUdp(packet, packet), packet[8]); // 20 63
  */
 export function encodeFlannelUdp(
   packet: Uint8Array,

@@ -37,6 +37,13 @@ export interface IcmpErrorFields {
  * Writes the whole IP packet into `into` at `at`; its length, never more than `ICMP_ERROR_MOST_BYTES`. Over IPv4 it quotes the
  * offender's header and 8 bytes, over IPv6 as much as fits. `into` must not lie over the offender. Throws TypeError or
  * RangeError for a field that cannot be, or where there is no room; nothing is written then.
+ *
+ * @example
+ * const about = decodeIp(Uint8Array.of(0x45, 0, 0, 20, 0, 0, 0x40, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2));
+ * if ('drop' in about) throw new Error(about.drop);
+ * const error = new Uint8Array(ICMP_ERROR_MOST_BYTES);
+ * const source = IpAddress.parse('192.0.2.254');
+ * console.log(encodeIcmpError({ kind: 'fragmentationNeeded', mtuBytes: 1450, about, source }, error)); // 48
  */
 export function encodeIcmpError(fields: IcmpErrorFields, into: Uint8Array, at = 0): number {
   const { kind, about, ttl = 64, mtuBytes = 0 } = fields;
@@ -75,6 +82,11 @@ export function encodeIcmpError(fields: IcmpErrorFields, into: Uint8Array, at = 
 /**
  * Whether an error may be sent about a packet: never about ICMP errors, later fragments, or packets from nobody or to a group
  * (RFC 1122 section 3.2.2, RFC 4443 section 2.4 e). How many a second is up to the sender.
+ *
+ * @example
+ * // To a group.
+ * const packet = decodeIp(Uint8Array.of(0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 224, 0, 0, 1));
+ * console.log('drop' in packet || mayAnswerWithIcmp(packet)); // false
  */
 export function mayAnswerWithIcmp(offender: IpPacket): boolean {
   const { bytes, destination, headerBytes, protocol } = offender;

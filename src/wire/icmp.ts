@@ -85,6 +85,10 @@ export class IcmpMessage {
  * `bytes` from the ICMP header on: the `payload` of an IP packet of this family. `short`: fewer than 8 bytes. The checksum
  * is not looked at: `internetChecksum` (IPv4) or `transportChecksum` (IPv6) says 0 where it is right. Throws TypeError where
  * it gets no bytes.
+ *
+ * @example
+ * const message = decodeIcmp(Uint8Array.of(8, 0, 0, 0, 0, 1, 0, 2), 4);
+ * console.log('drop' in message ? message.drop : `${message.kind} ${message.id} ${message.sequence}`); // echoRequest 1 2
  */
 export function decodeIcmp(bytes: Uint8Array, family: IpFamily): IcmpMessage | Drop<'short'> {
   requireBytes('decodeIcmp: bytes', bytes);
@@ -108,6 +112,12 @@ export interface IcmpEchoFields {
 /**
  * Writes an echo's header into `into` at `at`, with the checksum over it and the data behind it; how many bytes it takes,
  * which is 8. Throws TypeError or RangeError for a field that cannot be, or where there is no room; nothing is written then.
+ *
+ * @example
+ * const between = { source: IpAddress.parse('192.0.2.1'), destination: IpAddress.parse('192.0.2.2') };
+ * const message = new Uint8Array(8 + 56);
+ * encodeIcmpEcho({ kind: 'echoReply', id: 1, sequence: 2, payloadBytes: 56, between }, message);
+ * console.log(internetChecksum(message)); // 0
  */
 export function encodeIcmpEcho(fields: IcmpEchoFields, into: Uint8Array, at = 0): number {
   const { kind, id, sequence, payloadBytes } = fields;

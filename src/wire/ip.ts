@@ -10,7 +10,13 @@ import { PROTOCOL } from './protocol.js';
 /** Told apart by `family`. */
 export type IpPacket = Ipv4Packet | Ipv6Packet;
 
-/** `decodeIpv4` or `decodeIpv6`, as the first four bits say; `version` where they say neither. */
+/**
+ * `decodeIpv4` or `decodeIpv6`, as the first four bits say; `version` where they say neither.
+ *
+ * @example
+ * const packet = decodeIp(new Uint8Array(40).fill(0x60, 0, 1));
+ * console.log('drop' in packet ? packet.drop : packet.family); // 6
+ */
 export function decodeIp(
   bytes: Uint8Array,
   options?: DecodeIpOptions,
@@ -22,6 +28,12 @@ export function decodeIp(
 /**
  * Lowers the TTL or hop limit by one, in place, as a router does; IPv4's checksum is carried along, right or wrong as it was
  * (RFC 1141, RFC 1624). Throws RangeError where it is 0 already.
+ *
+ * @example
+ * const packet = decodeIp(Uint8Array.of(0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0xf6, 0xd7, 192, 0, 2, 1, 192, 0, 2, 2));
+ * if ('drop' in packet) throw new Error(packet.drop);
+ * decrementTtl(packet);
+ * console.log(packet.ttl); // 63
  */
 export function decrementTtl(packet: IpPacket): void {
   const { family, bytes, ttl } = packet;
@@ -33,6 +45,12 @@ export function decrementTtl(packet: IpPacket): void {
 /**
  * Sets the ECN bits (RFC 3168), in place: 0 not-ECT, 1 ECT(1), 2 ECT(0), 3 CE. IPv4's checksum is carried along. Throws
  * TypeError or RangeError for another number.
+ *
+ * @example
+ * const packet = decodeIp(new Uint8Array(40).fill(0x60, 0, 1));
+ * if ('drop' in packet) throw new Error(packet.drop);
+ * setEcn(packet, 3); // congestion experienced
+ * console.log(packet.tos & 3); // 3
  */
 export function setEcn({ family, bytes }: IpPacket, ecn: number): void {
   requireUnsigned('setEcn: ecn', ecn, 3);

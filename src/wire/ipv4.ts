@@ -105,6 +105,10 @@ export class Ipv4Packet {
  * `bytes` from the IP header on; more may follow. `short`: fewer bytes than a header. `version`: not IPv4. `length`: the
  * lengths in the header disagree with each other or with the bytes there are; with `cut` there may be fewer bytes than the
  * packet has, but for the header. Throws TypeError where it gets no bytes.
+ *
+ * @example
+ * const packet = decodeIpv4(Uint8Array.of(0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2));
+ * console.log('drop' in packet ? packet.drop : `${packet.source} > ${packet.destination}`); // 192.0.2.1 > 192.0.2.2
  */
 export function decodeIpv4(
   bytes: Uint8Array,
@@ -152,6 +156,11 @@ export interface Ipv4Fields {
 /**
  * Writes a header with its checksum into `into` at `at`; how many bytes it takes. Throws TypeError or RangeError for a field
  * that cannot be, or where there is no room; nothing is written then.
+ *
+ * @example
+ * const between = { source: IpAddress.parse('192.0.2.1'), destination: IpAddress.parse('192.0.2.2') };
+ * const packet = new Uint8Array(20 + 8);
+ * console.log(encodeIpv4({ ...between, protocol: PROTOCOL.udp, payloadBytes: 8 }, packet)); // 20
  */
 export function encodeIpv4(fields: Ipv4Fields, into: Uint8Array, at = 0): number {
   const { protocol, payloadBytes, options, ttl = 64, tos = 0, identification = 0 } = fields;

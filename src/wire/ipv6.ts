@@ -72,6 +72,10 @@ export class Ipv6Packet {
  * `bytes` from the IP header on; more may follow. `short`: fewer bytes than a header. `version`: not IPv6. `length`: the
  * header says more bytes than there are, which with `cut` it may. Jumbograms (RFC 2675) are not known. Throws TypeError where
  * it gets no bytes.
+ *
+ * @example
+ * const packet = decodeIpv6(new Uint8Array(40).fill(0x60, 0, 1));
+ * console.log('drop' in packet ? packet.drop : `${packet.source} ${packet.payload.length}`); // :: 0
  */
 export function decodeIpv6(
   bytes: Uint8Array,
@@ -107,6 +111,11 @@ export interface Ipv6Fields {
 /**
  * Writes a header into `into` at `at`; how many bytes it takes, which is 40. Throws TypeError or RangeError for a field that
  * cannot be, or where there is no room; nothing is written then.
+ *
+ * @example
+ * const between = { source: IpAddress.parse('2001:db8::1'), destination: IpAddress.parse('2001:db8::2') };
+ * const packet = new Uint8Array(40 + 8);
+ * console.log(encodeIpv6({ ...between, protocol: PROTOCOL.udp, payloadBytes: 8 }, packet)); // 40
  */
 export function encodeIpv6(fields: Ipv6Fields, into: Uint8Array, at = 0): number {
   const { protocol, payloadBytes, ttl = 64, tos = 0, flowLabel = 0 } = fields;

@@ -43,6 +43,10 @@ export class UdpDatagram {
 /**
  * `bytes` from the UDP header on: an IP packet's `payload`. `short`: fewer than 8 bytes. `length`: the header's length is
  * less than 8, or more than there is. Throws TypeError where it gets no bytes.
+ *
+ * @example
+ * const datagram = decodeUdp(Uint8Array.of(0x20, 0x5d, 0, 7, 0, 10, 0, 0, 104, 105));
+ * console.log('drop' in datagram ? datagram.drop : `${datagram.sourcePort} > ${datagram.destinationPort}`); // 8285 > 7
  */
 export function decodeUdp(bytes: Uint8Array): UdpDatagram | Drop<'short' | 'length'> {
   requireBytes('decodeUdp: bytes', bytes);
@@ -70,6 +74,12 @@ export interface UdpFields {
 /**
  * Writes a header into `into` at `at`; how many bytes it takes, which is 8. Throws TypeError or RangeError for a field that
  * cannot be, or where there is no room; nothing is written then.
+ *
+ * @example
+ * const between = { source: IpAddress.parse('192.0.2.1'), destination: IpAddress.parse('192.0.2.2') };
+ * const datagram = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 104, 105);
+ * encodeUdp({ sourcePort: 8285, destinationPort: 7, payloadBytes: 2, between }, datagram);
+ * console.log(transportChecksum(between, PROTOCOL.udp, datagram)); // 0
  */
 export function encodeUdp(fields: UdpFields, into: Uint8Array, at = 0): number {
   const { sourcePort, destinationPort, payloadBytes, between } = fields;

@@ -46,6 +46,10 @@ export class VxlanPacket {
 /**
  * `bytes`: a UDP payload. `short`: fewer than 8 bytes. `no_vni_flag`: it bears no VNI, or is no VXLAN. Reserved bits are
  * ignored, as RFC 7348 wants. Throws TypeError where it gets no bytes.
+ *
+ * @example
+ * const packet = decodeVxlan(Uint8Array.of(8, 0, 0, 0, 0, 0, 1, 0));
+ * console.log('drop' in packet ? packet.drop : `VNI ${packet.vni}, ${packet.frame.length} bytes`); // VNI 1, 0 bytes
  */
 export function decodeVxlan(bytes: Uint8Array): VxlanPacket | Drop<'short' | 'no_vni_flag'> {
   requireBytes('decodeVxlan: bytes', bytes);
@@ -63,6 +67,10 @@ export interface VxlanFields {
 /**
  * Writes a header into `into` at `at`; how many bytes it takes, which is 8. An Ethernet frame is to follow. Throws TypeError
  * or RangeError for a VNI that cannot be, or where there is no room; nothing is written then.
+ *
+ * @example
+ * const payload = new Uint8Array(VXLAN_HEADER_BYTES + 60);
+ * console.log(encodeVxlan({ vni: 1 }, payload)); // 8
  */
 export function encodeVxlan({ vni }: VxlanFields, into: Uint8Array, at = 0): number {
   requireUnsigned('encodeVxlan: vni', vni, 0xffffff);

@@ -3,27 +3,16 @@
  * the commands, nothing internal is reachable, and TypeScript understands it in each way of resolving modules.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { root } from '../support/documents.js';
 import { EXAMPLE_OUTPUT, libraryExample } from '../support/library-example.js';
-import { manifest, npmOfVersion, pack, plainEnvironment, scratch } from '../support/packed.js';
+import { attempt, manifest, npmOfVersion, pack, run, scratch } from '../support/packed.js';
 
 const folder = scratch('install');
 after(folder.remove);
 const tarball = pack(folder.path);
-
-function attempt(cwd: string, command: readonly string[], env: Record<string, string> = {}) {
-  const [program = '', ...args] = command;
-  return spawnSync(program, args, { cwd, encoding: 'utf8', env: plainEnvironment(env) });
-}
-function run(cwd: string, ...command: readonly string[]): string {
-  const done = attempt(cwd, command);
-  assert.equal(done.status, 0, `${command.join(' ')}\n${done.stdout}${done.stderr}`);
-  return done.stdout;
-}
 
 function project(name: string): string {
   const path = join(folder.path, name);

@@ -1,5 +1,6 @@
 /** The package as `npm pack` makes it of this checkout, and npm of different versions to install it with. */
-import { execFileSync } from 'node:child_process';
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,6 +29,19 @@ export function plainEnvironment(more: Record<string, string> = {}): NodeJS.Proc
       !/^(npm_(?!config_(registry|cache|nodedir|userconfig)$)|NODE_TEST_CONTEXT|INIT_CWD)/.test(name),
   );
   return { ...Object.fromEntries(kept), ...more };
+}
+
+/** Runs a program in `cwd` to its end. */
+export function attempt(cwd: string, command: readonly string[], env: Record<string, string> = {}) {
+  const [program = '', ...args] = command;
+  return spawnSync(program, args, { cwd, encoding: 'utf8', env: plainEnvironment(env) });
+}
+
+/** What it says; it has to succeed. */
+export function run(cwd: string, ...command: readonly string[]): string {
+  const { status, stdout, stderr } = attempt(cwd, command);
+  assert.equal(status, 0, `${command.join(' ')}\n${stdout}${stderr}`);
+  return stdout;
 }
 
 export interface Tarball {
