@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Namespace } from '../../src/lab/namespace.js';
+import { labOfTwo } from '../support/agent-node.js';
 import {
   allReach,
   type ClusterPlan,
@@ -9,7 +10,8 @@ import {
   type Member,
   mixedCluster,
 } from '../support/mixed-cluster.js';
-import { base, cannotRun, until } from '../support/namespaces.js';
+import { base, cannotRun, pings, until } from '../support/namespaces.js';
+import { preload } from '../support/preload.js';
 
 const skip = await cannotRun();
 const KERNEL = '--dataplane=kernel';
@@ -183,4 +185,28 @@ test('whatever others change is put right within a second, and status lists it',
     await allReach(members);
   }
   assert.match(await kernel.agent.twill('status'), /put right: \d+/);
+});
+
+test('a kernel without vxlan: auto takes our own packet path and says why, kernel is refused in one line', {
+  skip,
+  timeout: 60_000,
+}, async (t) => {
+  const { nodes } = await labOfTwo(t, { Backend: { Type: 'vxlan' } });
+  const [a, b] = nodes;
+  a.environment = { ...(await preload(t, 'netlink')), TWILL_TEST_NO_KIND: 'vxlan' };
+  const { code, line } = await a.fail([KERNEL]);
+  assert.equal(code, 1);
+  assert.match(
+    line,
+    /^twill: this kernel has no vxlan device: load the module \(modprobe vxlan\), or [^\n]+$/,
+  );
+  a.run(['--dataplane=auto']);
+  b.run(['--dataplane=auto']);
+  const [{ dataplane }, beside] = await Promise.all([a.ready(1), b.ready(1)]);
+  assert.equal(dataplane.kind, 'userspace');
+  assert.match(dataplane.why, /^this kernel has no vxlan device: /);
+  assert.deepEqual([beside.dataplane.kind, beside.dataplane.why], ['kernel', 'this kernel has vxlan']);
+  assert.ok(a.logged('info').includes(`Dataplane: userspace (${dataplane.why})`));
+  assert.match(await a.twill('status'), /userspace.*this kernel has no vxlan device/);
+  await until('they reach each other', () => pings(a.namespace, base(beside.node.subnet), '-W', '0.5'));
 });

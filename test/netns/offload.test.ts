@@ -1,19 +1,18 @@
 // Offloads over real devices: each alone, all and none carry the same bytes; what a path refuses goes without, and is
 // counted; what crosses the wire is right to the last checksum.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { OFFLOADS, type OffloadName } from '../../src/config/offload.js';
 import type { Namespace } from '../../src/lab/namespace.js';
 import { tcpBulk, udpFlow } from '../../src/lab/traffic.js';
 import type { NativeStats } from '../../src/native/binding.js';
 import { cannotRun, makePair, until } from '../support/namespaces.js';
 import { readPcap } from '../support/pcap.js';
+import { preload } from '../support/preload.js';
 import { addressOf, assertIdentity, EngineSite, sites, startKernelSite } from '../support/sites.js';
 import { checkTunnelFrame } from '../support/tunnel-frame.js';
 
@@ -113,16 +112,6 @@ async function burst([from, to]: readonly [Namespace, Namespace]) {
   assert.equal(out.split('\n')[1], '500 77 4 244');
 }
 
-/** The environment in which the kernel seems to refuse: a library that stands before the system's. */
-async function refusing(t: TestContext): Promise<Record<string, string>> {
-  const directory = await mkdtemp(join(tmpdir(), 'twill-refuse-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
-  const library = join(directory, 'refuse.so');
-  const source = fileURLToPath(new URL('../../../test/support/refuse.c', import.meta.url));
-  execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', library, source, '-ldl']);
-  return { LD_PRELOAD: library };
-}
-
 const combinations: (readonly [string, readonly OffloadName[]])[] = [
   ['none', []],
   ...OFFLOADS.map((name) => [name, [name]] as const),
@@ -165,7 +154,7 @@ for (const refusal of ['EIO', 'EINVAL'] as const) {
     skip,
   }, async (t) => {
     const places = await pair(t);
-    const env = { ...(await refusing(t)), TWILL_TEST_REFUSE: refusal };
+    const env = { ...(await preload(t, 'refuse')), TWILL_TEST_REFUSE: refusal };
     const nodes = [
       await EngineSite.start(places[0], 'vxlan', left, right, {}, env),
       await EngineSite.start(places[1], 'vxlan', right, left, {}, env),

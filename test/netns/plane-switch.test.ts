@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type AgentNode, labOfTwo, network, vxlanLease } from '../support/agent-node.js';
+import { type AgentNode, labOfTwo, network } from '../support/agent-node.js';
 import { allReach, type Member, mixedCluster, sending } from '../support/mixed-cluster.js';
 import { base, cannotRun, pings, until } from '../support/namespaces.js';
 
@@ -120,44 +120,4 @@ test("flannel's device is kept where it is: no packet is lost at the change, nor
   }
   await allReach(members);
   assert.deepEqual(await records.list(), before, 'nobody has anything to learn');
-});
-
-test('a thousand peers, and one that the kernel refuses, which no other waits for', {
-  skip,
-  timeout: 120_000,
-}, async (t) => {
-  const { nodes, writeRecord } = await labOfTwo(t, { Network: '10.64.0.0/10', Backend: { Type: 'vxlan' } });
-  const [a] = nodes;
-  const COUNT = 1000;
-  for (let i = 0; i < COUNT; i++) {
-    const [high, low] = [80 + Math.floor(i / 250), i % 250];
-    const hex = i.toString(16).padStart(4, '0');
-    const mac = `02:00:00:00:${hex.slice(0, 2)}:${hex.slice(2)}`;
-    await writeRecord(`10.${high}.${low}.0-24`, vxlanLease(`198.18.${high}.${low + 1}`, mac));
-  }
-  // A daemon's route is in the place of one.
-  await a.namespace.ip('route', 'add', '10.80.7.0/24', 'via', '192.0.2.2', 'proto', 'bird');
-  a.run(['--dataplane=kernel']);
-  const status = await a.started();
-  assert.deepEqual([status.peers, status.quarantined], [COUNT, []]);
-  assert.deepEqual(
-    status.dataplane.troubles.map(({ subnet }) => subnet),
-    ['10.80.7.0/24'],
-  );
-  const lines = (text: string) => text.split('\n').filter((line) => line !== '').length;
-  const { namespace } = a;
-  const forwarding = await namespace.exec('bridge', ['fdb', 'show', 'dev', 'flannel.1']);
-  assert.deepEqual(
-    [
-      lines(await namespace.ip('route', 'show', 'proto', '116')),
-      lines(await namespace.ip('neighbour', 'show', 'dev', 'flannel.1', 'nud', 'permanent')),
-      lines(forwarding.stdout),
-    ],
-    [COUNT - 1, COUNT, COUNT],
-  );
-  const [opened, ready] = ['is up, MTU', 'Wrote subnet file'].map((text) => {
-    const found = a.records.find(({ msg }) => msg.includes(text));
-    return Date.parse(found?.time ?? '');
-  }) as [number, number];
-  t.diagnostic(`${COUNT} peers in ${ready - opened} ms, the reading of their leases included`);
 });
