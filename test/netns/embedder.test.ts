@@ -12,6 +12,7 @@ import { assertIdentity } from '../support/sites.js';
 const skip = await cannotRun();
 const script = (name: string) => fileURLToPath(new URL(`../support/${name}.js`, import.meta.url));
 const BULK_BYTES = 8 << 20;
+const PINGS = 20;
 
 async function embed(namespace: Namespace, side: 1 | 2): Promise<() => Promise<PlaneStats[]>> {
   const child = namespace.spawn(process.execPath, [script('two-dataplanes'), String(side)], {
@@ -34,18 +35,21 @@ test('two dataplanes in one process carry two overlays, each its own', {
   const statsOf = [await embed(a, 1), await embed(b, 2)];
   await Promise.all(
     [1, 2].map(async (vni) => {
-      await a.exec('ping', ['-n', '-i', '0.01', '-c', '20', '-W', '5', `10.${vni}.2.0`]);
+      await a.exec('ping', ['-n', '-i', '0.01', '-c', `${PINGS}`, '-W', '5', `10.${vni}.2.0`]);
       const bulk = await tcpBulk(a, b, `10.${vni}.2.0`, { bytes: BULK_BYTES });
       assert.ok(bulk.intact && bulk.received.bytes === BULK_BYTES);
     }),
   );
-  for (const stats of statsOf) {
+  for (const [i, stats] of statsOf.entries()) {
     for (const { encap, decap, peers } of await stats()) {
       assert.equal(peers, 1);
       assertIdentity(encap);
       assertIdentity(decap);
-      assert.ok(decap.delivered > 100, `only ${decap.delivered} came in`);
+      // How many packets TCP makes of its bytes is the kernel's business: a few super-packets have as few answers.
+      assert.ok(decap.delivered > PINGS, `only ${decap.delivered} came in`);
       assert.equal(decap.delivered, decap.received);
+      const { deliveredBytes } = i === 0 ? encap : decap;
+      assert.ok(deliveredBytes > BULK_BYTES, `only ${deliveredBytes} bytes went over`);
     }
   }
 });
