@@ -9,8 +9,9 @@ import { decodeLease, encodeLeaseValue } from '../lease/codec.js';
 import type { Lease, LeaseAttributes } from '../lease/lease.js';
 import type { Logger } from '../observe/log.js';
 import type { GivingStore, StoreRecord, StoreSnapshot } from '../store/store.js';
-import { type Clock, retryDelayMs } from './clock.js';
+import type { Clock } from './clock.js';
 import type { OwnLease } from './own-lease.js';
+import { Perseverance } from './perseverance.js';
 import { untilServed } from './until-served.js';
 
 export interface GivenLeaseTerms {
@@ -40,11 +41,12 @@ export class GivenLease implements OwnLease {
   #isUpUnsaid = false;
   #carries = false;
   #seenRevision: string | undefined;
-  #failures = 0;
+  readonly #perseverance: Perseverance;
   #wake: () => void = () => {};
 
   private constructor(terms: GivenLeaseTerms, record: StoreRecord, doubt: boolean) {
     this.#terms = terms;
+    this.#perseverance = new Perseverance(terms);
     this.#attributes = this.#said = terms.attributes;
     this.#record = record;
     this.#lease = decodeLease(record);
@@ -113,7 +115,7 @@ export class GivenLease implements OwnLease {
   }
 
   async keep(signal: AbortSignal): Promise<void> {
-    const { logger, random, name } = this.#terms;
+    const what = `what node ${this.#terms.name} says of itself`;
     while (!signal.aborted) {
       if (!this.#doubt && !this.#isUpUnsaid) {
         await this.#sleep(Number.POSITIVE_INFINITY, signal);
@@ -122,15 +124,11 @@ export class GivenLease implements OwnLease {
       try {
         if (this.#doubt) await this.#sayAgain(signal);
         if (this.#isUpUnsaid) await this.#sayUp(signal);
-        this.#failures = 0;
+        this.#perseverance.succeeded(what);
       } catch (error) {
         if (error instanceof TwillError && error.code === 'ERR_TWILL_LEASE_LOST') throw error;
         if (signal.aborted) return;
-        this.#failures += 1;
-        const retryInMs = Math.round(retryDelayMs(this.#failures, random));
-        const { message } = error as Error;
-        logger.warn({ err: error, retryInMs }, `cannot keep what node ${name} says of itself: ${message}`);
-        await this.#sleep(retryInMs, signal);
+        await this.#sleep(this.#perseverance.failed(what, error), signal);
       }
     }
   }

@@ -12,7 +12,7 @@ import { decodeLease, encodeLeaseValue, leaseKey } from '../lease/codec.js';
 import type { Lease, LeaseAttributes, LeaseSubnets } from '../lease/lease.js';
 import type { Logger } from '../observe/log.js';
 import type { PutOptions, Store, StoreRecord, StoreSnapshot } from '../store/store.js';
-import { type Clock, goDuration, retryDelayMs } from './clock.js';
+import { type Clock, goDuration } from './clock.js';
 import {
   decoded,
   ended,
@@ -24,6 +24,7 @@ import {
 } from './lease-claims.js';
 import { Namesakes } from './namesakes.js';
 import type { OwnLease } from './own-lease.js';
+import { Perseverance } from './perseverance.js';
 import { untilServed } from './until-served.js';
 
 export interface LeaseTerms {
@@ -57,7 +58,7 @@ export class LeaseHolder implements OwnLease {
   #lease: Lease;
   #renewAtMs = 0;
   #toldRenewAtMs = 0;
-  #failures = 0;
+  readonly #perseverance: Perseverance;
   #doubt = false;
   /** The record says where we were. */
   #isMoved = false;
@@ -70,6 +71,7 @@ export class LeaseHolder implements OwnLease {
     this.#terms = terms;
     this.#attributes = terms.attributes;
     this.#namesakes = new Namesakes(terms);
+    this.#perseverance = new Perseverance(terms);
     this.#record = record;
     this.#lease = decodeLease(record);
     this.#doubt = doubt;
@@ -127,27 +129,18 @@ export class LeaseHolder implements OwnLease {
       this.#tellPlan();
       await this.#wait(signal);
       if (signal.aborted) return;
-      const { clock, logger, random } = this.#terms;
+      const { clock } = this.#terms;
       try {
         if (this.#isMoved) await this.#tellMove(signal);
         if (this.#doubt) await this.#confirm(signal);
         if (this.#namesakes.isDue) await this.#namesakes.settle(this.#record.key, this.#attributes, signal);
         if (clock.nowMs() >= this.#renewAtMs) await this.#renew(signal);
-        if (this.#failures > 0)
-          logger.info({ failures: this.#failures }, `lease ${this.#record.key} is kept again`);
-        this.#failures = 0;
+        this.#perseverance.succeeded(`lease ${this.#record.key}`);
       } catch (error) {
         if (error instanceof TwillError && error.code === 'ERR_TWILL_LEASE_LOST') throw error;
         if (signal.aborted) return;
-        this.#failures += 1;
         this.#doubt = true;
-        const retryInMs = Math.round(retryDelayMs(this.#failures, random));
-        // Said once: it may go on for hours.
-        logger[this.#failures === 1 ? 'warn' : 'debug'](
-          { err: error, retryInMs },
-          `cannot keep lease ${this.#record.key}: ${(error as Error).message}`,
-        );
-        await this.#sleep(retryInMs, signal);
+        await this.#sleep(this.#perseverance.failed(`lease ${this.#record.key}`, error), signal);
       }
     }
   }

@@ -95,6 +95,25 @@ test('a PodCIDR outside of the network, or of a missing family, ends the start a
   assert.equal((await acquire()).lease.key, '10.5.0.0-24');
 });
 
+test('a failure is said once, however long it lasts, and again when it is over', async () => {
+  const { store, clock, acquire, signal, stopping, lines } = place();
+  const lease = await acquire();
+  const keeping = lease.keep(signal);
+  lease.observe(await store.list());
+  store.fault = new TwillError('ERR_TWILL_STORE_UNAVAILABLE', 'no answer');
+  store.revision = 5;
+  lease.observe({ records: [], unreadable: [] });
+  await clock.advance(3_600_000);
+  assert.ok(store.announced > 50, `${store.announced} attempts`);
+  const told = () => lines.filter((line) => /^(warn|info).*(cannot keep|kept again)/.test(line));
+  assert.deepEqual(told(), ['warn: cannot keep what node n says of itself: no answer']);
+  store.fault = null;
+  await clock.advance(60_000);
+  assert.deepEqual(told().slice(1), ['info: what node n says of itself is kept again']);
+  stopping.abort();
+  await keeping;
+});
+
 test('what is not there any more is said again, at once and once', async () => {
   const { store, clock, acquire, signal, stopping, lines } = place();
   const lease = await acquire();
