@@ -10,7 +10,7 @@ import { Agent as Node } from './agent/agent.js';
 import type { AgentStatus, PeerStatus, TraceStatus } from './agent/told.js';
 import { type EtcdFields, etcdStoreOptions, type RunFields, runOptionsOf } from './config/agent-options.js';
 import { TwillError, wrongType } from './errors.js';
-import type { IpAddress } from './net/ip.js';
+import { IpAddress } from './net/ip.js';
 import { createLogger, type Logger } from './observe/log.js';
 import { DirectoryStore } from './store/directory.js';
 import { openStore } from './store/open.js';
@@ -107,8 +107,10 @@ export class Agent implements AsyncDisposable {
     return [...this.#node.answers.peers()];
   }
 
-  /** What would happen to a packet to this address. Throws ERR_TWILL_ADDRESS. */
+  /** What would happen to a packet to this address. Throws TypeError, and ERR_TWILL_ADDRESS where the text is no address. */
   trace(address: string | IpAddress): TraceStatus {
+    if (typeof address !== 'string' && !(address instanceof IpAddress))
+      throw wrongType('Agent.trace: address', 'an IpAddress or its text', address);
     return this.#node.answers.trace(`${address}`);
   }
 

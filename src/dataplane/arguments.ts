@@ -2,6 +2,7 @@
  * Arguments of the library as they come, to values. A wrong kind throws TypeError, a wrong value RangeError, both with the
  * code ERR_TWILL_ARGUMENT, where, and what it was.
  */
+import { types } from 'node:util';
 import { TwillError, wrongType, wrongValue } from '../errors.js';
 import { IpAddress } from '../net/ip.js';
 import { MacAddress } from '../net/mac.js';
@@ -52,7 +53,8 @@ export function oneOfAt<T extends string>(where: string, value: unknown, choices
 }
 
 export function bytesAt(where: string, value: unknown): Uint8Array {
-  if (!(value instanceof Uint8Array)) throw wrongType(where, 'a Uint8Array or Buffer', value);
+  // What merely looks like one (a Proxy, a prototype) has no bytes in the addon's eyes.
+  if (!types.isUint8Array(value)) throw wrongType(where, 'a Uint8Array or Buffer', value);
   return value;
 }
 

@@ -135,8 +135,9 @@ export class PacketBatch implements Disposable {
 
   /** As `PacketBuffer.remote`, set. Throws ArgumentError. */
   setRemote(i: number, remote: { readonly address: IpAddress | string; readonly port: number } | null): void {
-    const slot = this.#slotAt(i);
-    this.#content.slots.remotes.write(slot, remoteAt('PacketBatch.setRemote: remote', remote));
+    // First: what reads an object may run anything, a release too.
+    const wanted = remoteAt('PacketBatch.setRemote: remote', remote);
+    this.#content.slots.remotes.write(this.#slotAt(i), wanted);
   }
 
   /**

@@ -129,8 +129,9 @@ export class PacketBuffer implements Disposable {
   }
 
   set remote(remote: { readonly address: IpAddress | string; readonly port: number } | null) {
-    const slots = this.#slots();
-    slots.remotes.write(this.#slot, remoteAt('PacketBuffer.remote', remote));
+    // First: what reads an object may run anything, a release too.
+    const wanted = remoteAt('PacketBuffer.remote', remote);
+    this.#slots().remotes.write(this.#slot, wanted);
   }
 
   /** Outer TOS or traffic class, 0 to 255, with the ECN bits: received, or to be taken as received. */

@@ -2,6 +2,8 @@
  * What each peer sent and got, in one array of numbers: reading a hundred thousand peers makes a handful of objects.
  */
 import type { Peer } from '../backend/backend.js';
+import { wrongType, wrongValue } from '../errors.js';
+import { integerAt } from './arguments.js';
 
 /** Of each peer, in this order. Packets and bytes are those delivered; a super-packet counts as its segments. */
 export const PEER_COLUMNS = [
@@ -40,18 +42,22 @@ export class PeerStats {
     this.values = values;
   }
 
-  /** One number of the peer in this row, 0 where there is no such row. */
+  /** One number of the peer in this row, 0 where there is no such row. Throws ArgumentError. */
   get(row: number, column: PeerColumn): number {
-    return this.values[row * WIDTH + PLACE[column]] ?? 0;
+    if (typeof row !== 'number') throw wrongType('PeerStats.get: row', 'a number', row);
+    const place = placeAt('PeerStats.get: column', column);
+    return (Number.isInteger(row) && this.values[row * WIDTH + place]) || 0;
   }
 
-  /** All numbers of the peer in this row, in the order of PEER_COLUMNS: a view of `values`. */
+  /** All numbers of the peer in this row, in the order of PEER_COLUMNS: a view of `values`. Throws ArgumentError. */
   row(row: number): Float64Array {
+    integerAt('PeerStats.row: row', row, 0, this.peers.length - 1);
     return this.values.subarray(row * WIDTH, (row + 1) * WIDTH);
   }
 
-  /** Adds what was counted before, by subnet. */
+  /** Adds what was counted before, by subnet. Throws TypeError. */
   add(past: ReadonlyMap<string, Float64Array>): this {
+    if (!(past instanceof Map)) throw wrongType('PeerStats.add: past', 'a Map', past);
     if (past.size === 0) return this;
     for (const [row, { subnet }] of this.peers.entries()) {
       const before = past.get(subnet.toString());
@@ -64,6 +70,12 @@ export class PeerStats {
   bySubnet(): Map<string, Float64Array> {
     return new Map(this.peers.map(({ subnet }, row) => [subnet.toString(), this.row(row)]));
   }
+}
+
+function placeAt(where: string, column: unknown): number {
+  if (typeof column !== 'string') throw wrongType(where, 'the name of a column', column);
+  if (Object.hasOwn(PLACE, column)) return PLACE[column as PeerColumn];
+  throw wrongValue(where, `one of ${PEER_COLUMNS.join(', ')}`, column);
 }
 
 function addRow(row: Float64Array, before: Float64Array): void {

@@ -57,7 +57,8 @@ export class Remotes {
     }
     const start = at + AT.address;
     const address = IpAddress.fromBytes(this.#bytes.subarray(start, start + (family === 4 ? 4 : 16)));
-    const remote = { address, port };
+    // Many packets share it.
+    const remote = Object.freeze({ address, port });
     this.#kept[place] = { words: [a, b, c, d], family, remote };
     return remote;
   }

@@ -4,6 +4,7 @@ import type { NativeTapOptions } from '../native/binding.js';
 import { guard } from '../native/errors.js';
 import type { IpAddress } from '../net/ip.js';
 import type { Prefix } from '../net/prefix.js';
+import { bytesAt } from './arguments.js';
 import type { Engine } from './engine.js';
 import { hostPrefix, packPrefixes } from './prefixes.js';
 
@@ -33,7 +34,10 @@ export interface TapCounts {
 
 /** A stream of copies of what passes the packet path. */
 export interface PlaneTap {
-  /** Whole records (native/tap/record.h); how many bytes they take. What is not read in time is lost, and counted. */
+  /**
+   * Whole records (native/tap/record.h); how many bytes they take, 0 also when closed. What is not read in time is lost, and
+   * counted. Throws TypeError.
+   */
   read(out: Uint8Array): number;
   /** Since the tap was opened. */
   counts(): TapCounts;
@@ -75,6 +79,7 @@ export class EngineTap implements PlaneTap {
   }
 
   read(out: Uint8Array): number {
+    bytesAt('PlaneTap.read: out', out);
     return this.#isClosed ? 0 : this.#engine.native.readTap(out);
   }
 

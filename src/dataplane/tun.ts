@@ -9,7 +9,7 @@
  * One chunk is one packet, in both directions. A reader that falls behind leaves packets in the device's queue, where the
  * kernel drops what is too much; nothing piles up here.
  */
-import { Duplex } from 'node:stream';
+import { Duplex, type Readable } from 'node:stream';
 import { isDeviceName } from '../config/device-name.js';
 import { TwillError, wrongType, wrongValue } from '../errors.js';
 import { loadNative, type NativeTun } from '../native/binding.js';
@@ -17,6 +17,7 @@ import { guard } from '../native/errors.js';
 import { type HostAddress, type Link, netlink } from '../native/netlink.js';
 import { IpAddress, type IpFamily } from '../net/ip.js';
 import { Prefix } from '../net/prefix.js';
+import { bytesAt } from './arguments.js';
 
 /** What a TUN device is made with. */
 export interface TunOptions {
@@ -67,6 +68,8 @@ export class Tun extends Duplex {
   #unsent: { readonly packet: Uint8Array; readonly done: (error?: Error | null) => void } | null = null;
   #dropped = 0;
   #released: Promise<void> | null = null;
+  /** That are piped into it. */
+  readonly #sources = new Set<Readable>();
 
   /**
    * Needs CAP_NET_ADMIN; without addresses, MTU and `isUp` a device suffices that was made for this user (`ip tuntap add`).
@@ -76,6 +79,8 @@ export class Tun extends Duplex {
   constructor(options: TunOptions = {}) {
     const { name, ipv4, ipv6, mtu, isUp, highWaterMark } = checked(options);
     super({ objectMode: true, emitClose: true, allowHalfOpen: true, highWaterMark });
+    this.on('pipe', (source) => this.#sources.add(source));
+    this.on('unpipe', (source) => this.#sources.delete(source));
     this.#native = guard(() => loadNative().openTun(name));
     this.name = this.#native.name;
     this.index = this.#native.index;
@@ -134,10 +139,17 @@ export class Tun extends Duplex {
     return this.#dropped;
   }
 
-  /** A packet to the kernel. Throws TypeError where it is no bytes. */
+  /** A packet to the kernel. Throws TypeError where it is no bytes, ERR_TWILL_CLOSED after `release`, which it does not disturb. */
   override write(packet: unknown, ...rest: unknown[]): boolean {
-    if (!(packet instanceof Uint8Array)) throw wrongType('Tun.write: packet', 'a Uint8Array', packet);
+    this.#requireWritable('Tun.write: packet', packet);
     return (super.write as (...all: unknown[]) => boolean).call(this, packet, ...rest);
+  }
+
+  /** Of a Writable; with a last packet it throws as `write`. */
+  override end(packet?: unknown, ...rest: unknown[]): this {
+    if (packet !== undefined && packet !== null && typeof packet !== 'function')
+      this.#requireWritable('Tun.end: packet', packet);
+    return (super.end as (...all: unknown[]) => this).call(this, packet, ...rest);
   }
 
   /** An open device that is read keeps the process alive, unless told not to. */
@@ -157,7 +169,11 @@ export class Tun extends Duplex {
    * `destroy()` is the way that waits for nothing.
    */
   release(done?: (error?: Error | null) => void): Promise<void> {
+    if (done !== undefined && typeof done !== 'function')
+      throw wrongType('Tun.release: done', 'a function', done);
     this.#released ??= new Promise((resolve) => {
+      // What still flows would throw where it comes from.
+      for (const source of this.#sources) source.unpipe(this);
       const close = () => {
         this.#close();
         if (!this.destroyed) this.push(null);
@@ -253,8 +269,18 @@ export class Tun extends Duplex {
     this.#native.close();
   }
 
+  #requireWritable(where: string, packet: unknown): void {
+    bytesAt(where, packet);
+    if (this.#released) throw this.#closedError();
+    this.#requireOpen();
+  }
+
   #requireOpen(): void {
-    if (this.#isClosed) throw new TwillError('ERR_TWILL_CLOSED', `TUN ${this.name} is released`);
+    if (this.#isClosed) throw this.#closedError();
+  }
+
+  #closedError(): TwillError {
+    return new TwillError('ERR_TWILL_CLOSED', `TUN ${this.name} is released`);
   }
 
   #link(): Link {

@@ -1,5 +1,6 @@
 /** IP addresses as immutable values: strict text, network-order bytes, arithmetic. */
-import { TwillError } from '../errors.js';
+import { TwillError, wrongType, wrongValue } from '../errors.js';
+import { requireBytes } from './bytes.js';
 
 /** Version of IP. */
 export type IpFamily = 4 | 6;
@@ -11,7 +12,8 @@ export function addressBits(family: IpFamily): number {
 }
 
 /**
- * An IPv4 or IPv6 address without a zone. Values are compared with `equals`, not with `===`.
+ * An IPv4 or IPv6 address without a zone. Values are compared with `equals`, not with `===`. Arguments of a wrong type throw
+ * TypeError (ArgumentError), here and in each of its methods.
  *
  * @example
  * const address = IpAddress.parse('2001:DB8:0::1');
@@ -26,10 +28,13 @@ export class IpAddress {
   private constructor(family: IpFamily, value: bigint) {
     this.family = family;
     this.value = value;
+    Object.freeze(this);
   }
 
-  /** The address with this number; bits above the family's 32 or 128 are dropped. */
+  /** The address with this number; bits above the family's 32 or 128 are dropped. Throws RangeError for another family. */
   static of(family: IpFamily, value: bigint): IpAddress {
+    if (typeof value !== 'bigint') throw wrongType('IpAddress.of: value', 'a bigint', value);
+    if (family !== 4 && family !== 6) throw wrongValue('IpAddress.of: family', '4 or 6', family);
     return new IpAddress(family, BigInt.asUintN(BITS[family], value));
   }
 
@@ -43,16 +48,18 @@ export class IpAddress {
     );
   }
 
-  /** As `parse`; null where it throws. */
+  /** As `parse`; null where the text is no address. */
   static tryParse(text: string): IpAddress | null {
+    if (typeof text !== 'string') throw wrongType('IpAddress.parse: text', 'a string', text);
     const v4 = parseV4(text);
     if (v4 !== null) return new IpAddress(4, v4);
     const v6 = parseV6(text);
     return v6 === null ? null : new IpAddress(6, v6);
   }
 
-  /** From 4 or 16 bytes in network order. */
+  /** From 4 or 16 bytes in network order. Throws ERR_TWILL_ADDRESS for another number. */
   static fromBytes(bytes: Uint8Array): IpAddress {
+    requireBytes('IpAddress.fromBytes: bytes', bytes);
     if (bytes.length !== 4 && bytes.length !== 16) {
       throw new TwillError('ERR_TWILL_ADDRESS', `an IP address has 4 or 16 bytes, not ${bytes.length}`);
     }
@@ -74,17 +81,23 @@ export class IpAddress {
 
   /** Same family and same number: 192.0.2.1 and ::ffff:192.0.2.1 are two. */
   equals(other: IpAddress): boolean {
+    requireAddress('IpAddress.equals: other', other);
     return this.family === other.family && this.value === other.value;
   }
 
   /** IPv4 before IPv6, then by value. */
   compare(other: IpAddress): number {
+    requireAddress('IpAddress.compare: other', other);
     if (this.family !== other.family) return this.family - other.family;
     return this.value < other.value ? -1 : this.value > other.value ? 1 : 0;
   }
 
-  /** Wraps at the end of the family's range. */
+  /** Wraps at the end of the family's range. Throws RangeError for a number that is no integer. */
   add(offset: bigint | number): IpAddress {
+    if (typeof offset !== 'bigint' && typeof offset !== 'number')
+      throw wrongType('IpAddress.add: offset', 'a bigint or a number', offset);
+    if (typeof offset === 'number' && !Number.isInteger(offset))
+      throw wrongValue('IpAddress.add: offset', 'an integer', offset);
     return IpAddress.of(this.family, this.value + BigInt(offset));
   }
 
@@ -112,6 +125,10 @@ export class IpAddress {
   toString(): string {
     return this.family === 4 ? formatV4(this.value) : formatV6(this.value);
   }
+}
+
+export function requireAddress(where: string, value: unknown): void {
+  if (!(value instanceof IpAddress)) throw wrongType(where, 'an IpAddress', value);
 }
 
 function parseV4(text: string): bigint | null {

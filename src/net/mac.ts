@@ -1,8 +1,10 @@
 /** A 48-bit MAC address (EUI-48) as an immutable value. */
-import { TwillError } from '../errors.js';
+import { TwillError, wrongType } from '../errors.js';
+import { requireBytes } from './bytes.js';
 
 /**
- * A 48-bit MAC address. Values are compared with `equals`, not with `===`.
+ * A 48-bit MAC address. Values are compared with `equals`, not with `===`. Arguments of a wrong type throw TypeError
+ * (ArgumentError), here and in each of its methods.
  *
  * @example
  * console.log(`${MacAddress.parse('02:00:5E:10:00:01')}`); // 02:00:5e:10:00:01
@@ -24,14 +26,16 @@ export class MacAddress {
     );
   }
 
-  /** As `parse`; null where it throws. */
+  /** As `parse`; null where the text is no MAC address. */
   static tryParse(text: string): MacAddress | null {
+    if (typeof text !== 'string') throw wrongType('MacAddress.parse: text', 'a string', text);
     if (!/^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/.test(text)) return null;
     return new MacAddress(Uint8Array.from(text.split(':'), (octet) => Number.parseInt(octet, 16)));
   }
 
   /** From 6 bytes, which are copied. Throws ERR_TWILL_ADDRESS. */
   static fromBytes(bytes: Uint8Array): MacAddress {
+    requireBytes('MacAddress.fromBytes: bytes', bytes);
     if (bytes.length !== 6) {
       throw new TwillError('ERR_TWILL_ADDRESS', `a MAC address has 6 bytes, not ${bytes.length}`);
     }
@@ -62,6 +66,7 @@ export class MacAddress {
 
   /** Same six bytes. */
   equals(other: MacAddress): boolean {
+    if (!(other instanceof MacAddress)) throw wrongType('MacAddress.equals: other', 'a MacAddress', other);
     return this.toString() === other.toString();
   }
 

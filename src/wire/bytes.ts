@@ -3,6 +3,9 @@
  * which would be an object for each packet; an index outside reads as zero, so no length, however wrong, leads out.
  */
 import { wrongType, wrongValue } from '../errors.js';
+import { requireBytes } from '../net/bytes.js';
+
+export { requireBytes };
 
 export function u16(bytes: Uint8Array, at: number): number {
   return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
@@ -20,13 +23,6 @@ export function setU16(bytes: Uint8Array, at: number, value: number): void {
 export function setU32(bytes: Uint8Array, at: number, value: number): void {
   setU16(bytes, at, value >>> 16);
   setU16(bytes, at + 2, value & 0xffff);
-}
-
-/** Throws TypeError. A Uint8Array of another realm is one too: test runners and iframes have theirs. */
-export function requireBytes(what: string, value: unknown): asserts value is Uint8Array {
-  if (value instanceof Uint8Array) return;
-  if (Object.prototype.toString.call(value) === '[object Uint8Array]') return;
-  throw wrongType(what, 'a Uint8Array', value);
 }
 
 /** Throws TypeError, or RangeError where `into` ends before `at + length`. */

@@ -104,6 +104,26 @@ test('what the kernel refuses is told with its reason, and harms nothing', optio
   for (const error of wrong) assert.deepEqual([error.name, error.code], ['TypeError', 'ERR_TWILL_ARGUMENT']);
 });
 
+test('writes after release are refused as everything is, and harm nothing', options, async (t) => {
+  const [found, { destroyed, links }] = await step(await makeNamespace(t, 'tun'), 'late');
+  const { pending, after, ...rest } = found;
+  const closed = ['TwillError', 'ERR_TWILL_CLOSED', 'TUN weft0 is released'];
+  const wrong = (what: string) => ['TypeError', 'ERR_TWILL_ARGUMENT', what];
+  for (const outcomes of [pending, after]) {
+    assert.deepEqual(
+      outcomes.map(({ name, code, message }: Record<string, string>) => [name, code, message]),
+      [
+        ...[closed, closed],
+        wrong('Tun.write: packet must be a Uint8Array or Buffer, not "text"'),
+        wrong('Tun.end: packet must be a Uint8Array or Buffer, not "text"'),
+        wrong('Tun.release: done must be a function, not 5'),
+      ],
+    );
+  }
+  assert.deepEqual(rest, { written: 10, dropped: 0, waiting: 1, trouble: [] });
+  assert.deepEqual([destroyed.code, links], ['ERR_TWILL_CLOSED', ['lo']]);
+});
+
 for (const who of ['reader', 'writer', 'idle']) {
   test(`a device that is deleted under its ${who}`, options, async (t) => {
     const said = await step(await makeNamespace(t, 'tun'), 'deleted', who);

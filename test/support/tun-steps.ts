@@ -4,11 +4,13 @@
  */
 import { readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { PassThrough } from 'node:stream';
 import { Worker } from 'node:worker_threads';
 import { decodeIcmp, decodeIp, encodeIcmpEcho, encodeIpv4, encodeIpv6 } from '../../src/codec.js';
 import { Tun } from '../../src/dataplane/tun.js';
 import { netlink } from '../../src/native/netlink.js';
 
+const wrongType = 5 as unknown as () => void;
 const say = (value: unknown) => console.log(JSON.stringify(value));
 const held = () => ({
   descriptors: readdirSync('/proc/self/fd').length,
@@ -219,6 +221,40 @@ const steps: { readonly [name: string]: (...args: string[]) => unknown } = {
     say({ drops, dropped: tun.dropped, destroyed: tun.destroyed });
     say({ wrong: [() => tun.write('text'), () => tun.write(null), () => tun.write([1])].map(thrownBy) });
     await tun.release();
+  },
+
+  /** Writes after `release`: refused, and no harm to what was written before; what is piped into it just flows no more. */
+  async late() {
+    const tun = new Tun({ name: 'weft0', ipv4: '10.9.0.1/24', isUp: true });
+    const trouble: unknown[] = [];
+    tun.on('error', (error) => trouble.push(told(error)));
+    const source = new PassThrough({ objectMode: true });
+    source.pipe(tun);
+    tun.cork();
+    let written = 0;
+    for (let i = 0; i < 10; i++) {
+      tun.write(numbered(i), (error: unknown) => {
+        written += error ? 0 : 1;
+      });
+    }
+    const released = tun.release();
+    const acts = [
+      () => tun.write(numbered(1)),
+      () => tun.end(numbered(1)),
+      () => tun.write('text'),
+      () => tun.end('text'),
+      () => tun.release(wrongType),
+    ];
+    const pending = acts.map(thrownBy);
+    source.write(numbered(2));
+    await nextTurn();
+    await released;
+    const after = acts.map(thrownBy);
+    tun.end();
+    say({ pending, after, written, dropped: tun.dropped, waiting: source.readableLength, trouble });
+    const destroyed = new Tun();
+    destroyed.destroy();
+    say({ destroyed: thrownBy(() => destroyed.write(numbered(1))), links: held().links });
   },
 
   /** Somebody deletes the device under a reader, a writer, or one who does neither. */
