@@ -8,6 +8,11 @@ import { IpAddress } from '../net/ip.js';
 import { MacAddress } from '../net/mac.js';
 import { Prefix } from '../net/prefix.js';
 
+/** In the constructor of what only the library makes; JavaScript knows no private ones. */
+export function requireMade(what: string, by: string, isMade: boolean, value: unknown): void {
+  if (!isMade) throw wrongType(what, `made by ${by}`, value);
+}
+
 export function objectAt(where: string, value: unknown, wanted = 'an object'): Record<string, unknown> {
   if (typeof value !== 'object' || value === null) throw wrongType(where, wanted, value);
   return value as Record<string, unknown>;

@@ -1,10 +1,10 @@
 /** The fixed memory of a dataplane as its program sees it: packet buffers to take and give back. */
 import { TwillError, wrongValue } from '../errors.js';
-import { arrayAt, integerAt, signalAt } from './arguments.js';
+import { arrayAt, integerAt, requireMade, signalAt } from './arguments.js';
 import type { HeldBuffer } from './buffer-tracking.js';
 import { makeBatch, type PacketBatch } from './packet-batch.js';
 import { makePacket, type PacketBuffer, surrender } from './packet-buffer.js';
-import type { Slots } from './slots.js';
+import { Slots } from './slots.js';
 
 /** For the dataplane alone. */
 export let makePool: (slots: Slots, isClosed: () => boolean) => BufferPool;
@@ -19,6 +19,7 @@ export class BufferPool {
   readonly #isClosed: () => boolean;
 
   private constructor(slots: Slots, isClosed: () => boolean) {
+    requireMade('BufferPool', 'Dataplane.open', slots instanceof Slots, slots);
     this.#slots = slots;
     this.#isClosed = isClosed;
   }
@@ -95,8 +96,9 @@ export class BufferPool {
 
   /** An empty batch that holds up to `capacity` packets, 1 to `size`; default 64. Throws RangeError. */
   batch(capacity = 64): PacketBatch {
-    const most = integerAt('BufferPool.batch: capacity', capacity, 1, this.size);
-    return makeBatch(this.#slots, most, this.#isClosed);
+    const slots = this.#slots;
+    const most = integerAt('BufferPool.batch: capacity', capacity, 1, slots.count);
+    return makeBatch(slots, most, this.#isClosed);
   }
 
   /**

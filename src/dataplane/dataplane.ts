@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import { TwillError } from '../errors.js';
 import type { IpAddress } from '../net/ip.js';
 import type { MacAddress } from '../net/mac.js';
-import { addressAt } from './arguments.js';
+import { addressAt, requireMade } from './arguments.js';
 import { type BufferPool, makePool } from './buffer-pool.js';
 import { type CheckedOptions, checkOptions, type DataplaneOptions } from './dataplane-options.js';
 import { configureDevice, refuseNestedUnderlay, refuseRivalRoute } from './device.js';
@@ -87,6 +87,7 @@ export class Dataplane extends EventEmitter<DataplaneEvents> implements AsyncDis
 
   private constructor(engine: Engine, options: CheckedOptions) {
     super();
+    requireMade('Dataplane', 'Dataplane.open', engine instanceof Engine, engine);
     const { native, events } = engine;
     const { encap, mac, mtuBytes, port, tun, locals } = options;
     this.#engine = engine;

@@ -2,10 +2,10 @@
 import { TwillError, wrongType, wrongValue } from '../errors.js';
 import type { IpAddress } from '../net/ip.js';
 import type { Prefix } from '../net/prefix.js';
-import { integerAt } from './arguments.js';
+import { integerAt, requireMade } from './arguments.js';
 import { remoteAt } from './packet-buffer.js';
 import type { Remote } from './remotes.js';
-import { RECORD_WORDS, type Slots, WORD } from './slots.js';
+import { RECORD_WORDS, Slots, WORD } from './slots.js';
 
 /** By the number that a packet carries; null where that peer has gone. */
 type PeerOf = (number: number) => Prefix | null;
@@ -58,6 +58,7 @@ export class PacketBatch implements Disposable {
   #peerOf: PeerOf = () => null;
 
   private constructor(slots: Slots, capacity: number, isClosed: () => boolean) {
+    requireMade('PacketBatch', 'its pool', slots instanceof Slots, slots);
     this.#content = new Content(slots, capacity);
     this.#isClosed = isClosed;
     forgotten.register(this, this.#content);
@@ -194,6 +195,7 @@ export class PacketBatch implements Disposable {
     const { list, count } = this.#content;
     if (i >= 0 && i < count && Number.isInteger(i)) return list[i] as number;
     if (typeof i !== 'number') throw wrongType('PacketBatch: place', 'a number', i);
-    throw wrongValue('PacketBatch: place', `an integer from 0 to ${count - 1}`, i);
+    const places = count === 0 ? 'that of a packet, and there is none' : `an integer from 0 to ${count - 1}`;
+    throw wrongValue('PacketBatch: place', places, i);
   }
 }

@@ -2,8 +2,8 @@
 import { TwillError, wrongType } from '../errors.js';
 import type { IpAddress } from '../net/ip.js';
 import type { Prefix } from '../net/prefix.js';
-import { addressAt, integerAt, objectAt } from './arguments.js';
-import type { Lot } from './lots.js';
+import { addressAt, integerAt, objectAt, requireMade } from './arguments.js';
+import { Lot } from './lots.js';
 import type { Remote } from './remotes.js';
 import { type MakePacket, RECORD_WORDS, type Slots, WORD } from './slots.js';
 
@@ -40,6 +40,7 @@ export class PacketBuffer implements Disposable {
   readonly peer: Prefix | null;
 
   private constructor(lot: Lot<Slots>, slot: number, lend: number, peer: Prefix | null) {
+    requireMade('PacketBuffer', 'its pool', lot instanceof Lot, lot);
     this.#lot = lot;
     this.#slot = slot;
     this.#lend = lend;
@@ -153,7 +154,7 @@ export class PacketBuffer implements Disposable {
 
   /** `using packet = ...`: releases it where that is still to be done. */
   [Symbol.dispose](): void {
-    if (this.isHeld) this.release();
+    if (this.#lot.owner.isHeld(this.#slot, this.#lend)) this.release();
   }
 
   #slots(): Slots {

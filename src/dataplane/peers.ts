@@ -4,9 +4,9 @@ import { TwillError, wrongType } from '../errors.js';
 import type { IpAddress } from '../net/ip.js';
 import type { MacAddress } from '../net/mac.js';
 import { Prefix } from '../net/prefix.js';
-import { addressAt, eachAt, integerAt, objectAt, prefixAt } from './arguments.js';
+import { addressAt, eachAt, integerAt, objectAt, prefixAt, requireMade } from './arguments.js';
 import { vtepMacAt } from './dataplane-options.js';
-import type { Engine } from './engine.js';
+import { Engine } from './engine.js';
 import type { PeerStats } from './peer-stats.js';
 
 /** A peer as a program gives it: text or values. */
@@ -40,6 +40,7 @@ export class Peers {
   readonly #defaults: PeerDefaults;
 
   private constructor(engine: Engine, defaults: PeerDefaults) {
+    requireMade('Peers', 'Dataplane.open', engine instanceof Engine, engine);
     this.#engine = engine;
     this.#defaults = defaults;
   }

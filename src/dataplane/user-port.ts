@@ -3,12 +3,12 @@ import { TwillError, wrongType, wrongValue } from '../errors.js';
 import { USER_EVENT } from '../native/binding.js';
 import { guard } from '../native/errors.js';
 import type { Prefix } from '../net/prefix.js';
-import { arrayAt, bytesAt, integerAt, signalAt } from './arguments.js';
+import { arrayAt, bytesAt, integerAt, requireMade, signalAt } from './arguments.js';
 import { surrenderAll } from './buffer-pool.js';
 import { type PacketBatch, pullInto, pushFrom } from './packet-batch.js';
 import { PacketBatches } from './packet-batches.js';
 import { makePacket, type PacketBuffer } from './packet-buffer.js';
-import { RECORD_WORDS, type Slots, WORD } from './slots.js';
+import { RECORD_WORDS, Slots, WORD } from './slots.js';
 import type { UserEvents } from './user-events.js';
 import { Waiters } from './waiters.js';
 
@@ -52,6 +52,7 @@ export class UserPort implements AsyncIterable<PacketBuffer[]> {
   #isClosed = false;
 
   private constructor(parts: Parts) {
+    requireMade('UserPort', 'Dataplane.open', parts?.slots instanceof Slots, parts);
     const { side, slots, events } = parts;
     const isOverlay = side === 'overlay';
     this.#parts = parts;

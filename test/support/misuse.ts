@@ -61,7 +61,8 @@ export function fieldsOf(object: object): string[] {
 
 /** `toString`, or `[Symbol.iterator]`. */
 function nameOf(key: string | symbol): string {
-  return typeof key === 'string' ? key : `[${key.description}]`;
+  // Node's own stand-in, where the engine has no such symbol yet.
+  return typeof key === 'string' ? key : `[${key.description?.replace(/^nodejs\./, 'Symbol.')}]`;
 }
 
 /** Each method and accessor of a class on an object that is none of its kind, and each read-only one written to. */
