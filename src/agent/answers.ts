@@ -5,6 +5,7 @@ import type { Json } from '../net/json.js';
 import { type ControlHandlers, type ControlStream, JsonRows } from '../observe/control-socket.js';
 import type { DataplaneSample } from '../observe/metrics.js';
 import { captureStream } from './capture.js';
+import { hostTroubles } from './host-settings.js';
 import { dataplaneSample, SubnetTexts } from './metrics-sample.js';
 import { addressParameter, textParameter } from './parameters.js';
 import { localTexts, peerJson } from './peer-choice.js';
@@ -42,6 +43,7 @@ export class Answers {
       lease: holder.lease,
       leaseRenewsAtMs: holder.renewsAtMs,
       deviceTrouble: device.trouble,
+      hostTroubles: hostTroubles(this.#running.hostNeeds).map(({ text }) => text),
       firewall: firewall.status(),
       storeDescription: parts.store.description,
       upMs: clock.nowMs() - startedAtMs,

@@ -17,6 +17,8 @@ export interface DeviceKeeperParts {
   readonly explain: (error: unknown) => unknown;
   /** Why it cannot be ours again, where another has taken its place for good. */
   readonly supplanter: () => Error | null;
+  /** The same, where another has put routes in the place of ours. */
+  readonly supplanterOfRoutes: () => Error | null;
   readonly mended: Mended;
 }
 
@@ -93,8 +95,11 @@ export class DeviceKeeper {
   #look(isChanged: boolean): boolean {
     const { plane, logger, explain, clock } = this.#parts;
     const device = plane.deviceName;
+    // The kernel's device would be mended, and flannel made to mend its own: nobody wins that.
+    const isReplaced = isChanged && plane.kind === 'kernel' ? this.#parts.supplanter() : null;
+    if (isReplaced) throw isReplaced;
     try {
-      const { mended, trouble, retryInMs } = plane.reconcile(isChanged);
+      const { mended, trouble, retryInMs, hasFlannelsRoutes } = plane.reconcile(isChanged);
       this.#failures = 0;
       this.#retryInMs = retryInMs;
       for (const what of mended) {
@@ -102,7 +107,7 @@ export class DeviceKeeper {
         this.#parts.mended.note(`device ${device}: ${what}`, clock.nowMs());
       }
       this.#note(trouble);
-      return mended.length > 0;
+      if (!hasFlannelsRoutes) return mended.length > 0;
     } catch (error) {
       const supplanted = this.#parts.supplanter();
       if (supplanted) throw supplanted;
@@ -110,6 +115,9 @@ export class DeviceKeeper {
       this.#note(`it cannot be put right: ${(explain(error) as Error).message}`);
       return false;
     }
+    const supplanted = this.#parts.supplanterOfRoutes();
+    if (supplanted) throw supplanted;
+    return true;
   }
 
   #note(trouble: string | null): void {

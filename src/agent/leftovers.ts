@@ -27,6 +27,8 @@ export interface Leftover {
   readonly mac: MacAddress | null;
   /** Which pods it carries. */
   readonly family: IpFamily;
+  /** One of us has made it, and said so. */
+  readonly isTwills: boolean;
   /** A TUN that a living process has open. */
   readonly inUse: boolean;
 }
@@ -50,12 +52,14 @@ export function findLeftovers(
         kind: 'vxlan',
         mac,
         family: link.vxlan?.local?.family ?? 4,
+        isTwills: true,
         inUse: false,
       });
     } else if (family && why === null) {
-      leftovers.push({ index, name, kind: 'vxlan', mac, family, inUse: false });
+      leftovers.push({ index, name, kind: 'vxlan', mac, family, isTwills: false, inUse: false });
     } else if (kind === 'tun' && isNamed(name, wanted.name) && (name === wanted.name || leads(link))) {
-      leftovers.push({ index, name, kind: 'tun', mac: null, family: 4, inUse: link.carrier });
+      const tun = { index, name, kind, mac: null, family: 4, isTwills: false, inUse: link.carrier } as const;
+      leftovers.push(tun);
     } else if (name === wanted.name) {
       throw foreign(link, why ?? '');
     } else if (kind === 'vxlan' && /^flannel(-v6)?\.\d+$/.test(name) && leadsInside(link)) {

@@ -11,6 +11,7 @@ import type { Clock } from './clock.js';
 import type { DeviceKeeper } from './device-keeper.js';
 import type { FirewallKeeper } from './firewall-keeper.js';
 import type { HostNetlink } from './host.js';
+import type { HostNeeds } from './host-settings.js';
 import type { Mended } from './mended.js';
 import type { OwnLease } from './own-lease.js';
 import type { PeerTable } from './peers.js';
@@ -48,6 +49,7 @@ export interface Running {
   readonly holder: OwnLease;
   readonly plane: Plane;
   readonly planeChoice: PlaneChoice;
+  readonly hostNeeds: HostNeeds;
   readonly mended: Mended;
   readonly control: ControlServer;
   readonly health: HealthServer | null;

@@ -29,6 +29,7 @@ import { DeviceKeeper } from './device-keeper.js';
 import { FirewallKeeper, firewallOf } from './firewall-keeper.js';
 import { openHealth } from './health.js';
 import type { HostNetlink } from './host.js';
+import { type HostNeeds, hostTroubles } from './host-settings.js';
 import type { Leftover, WantedDevice } from './leftovers.js';
 import { Mended } from './mended.js';
 import { explained, localAddresses, openPlane, unregistered, wantedDevice } from './open-plane.js';
@@ -40,7 +41,7 @@ import { refuseNat } from './refuse-nat.js';
 import type { AgentParts, Running } from './running.js';
 import type { SubnetEnvRead } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
-import { leftoverMacs, supplanter, takeable, takeoverLine } from './takeover.js';
+import { leftoverMacs, supplanter, supplanterOfRoutes, takeable, takeoverLine } from './takeover.js';
 import { chooseStand, type Stand, type StandRequest, UnderlayKeeper } from './underlay-keeper.js';
 import { untilServed } from './until-served.js';
 import { chooseVtepMacs } from './vtep-mac.js';
@@ -73,12 +74,13 @@ export async function startNode(terms: StartTerms): Promise<Running> {
   const place = await findPlace(start, cluster);
   const lease = await takeLease(start, cluster, place);
   const plane = openDataplane(start, cluster, place, lease.holder);
+  const hostNeeds = tellHostTroubles(start, cluster);
   const loops = wire(start, cluster, place, lease, plane);
   if (start.signal.aborted) throw stoppedWhileStarting();
   const { options, parts, readiness } = start;
   const { netConfText, backend } = cluster;
   const { planeChoice } = place;
-  const made = { backend, plane, planeChoice, startedAtMs, ...lease, ...doors, ...loops };
+  const made = { backend, plane, planeChoice, hostNeeds, startedAtMs, ...lease, ...doors, ...loops };
   return { options, parts, clock, readiness, netConfText, ...made };
 }
 
@@ -217,6 +219,14 @@ function openDataplane(start: Start, cluster: Cluster, place: Place, { lease }: 
   return plane;
 }
 
+/** Once: `twill status` says how it is now. */
+function tellHostTroubles({ parts }: Start, { netConf }: Cluster): HostNeeds {
+  const families = [...(netConf.enableIpv4 ? [4 as const] : []), ...(netConf.enableIpv6 ? [6 as const] : [])];
+  const needs = { families, isIptables: !netConf.enableNftables };
+  for (const { text, passes } of hostTroubles(needs)) parts.logger[passes ? 'info' : 'warn'](text);
+  return needs;
+}
+
 /** What goes on until the end, and what of it tells whether we are ready. */
 function wire(
   start: Start,
@@ -233,8 +243,8 @@ function wire(
   const device = new DeviceKeeper({
     ...{ plane, netlink, logger, clock },
     explain: (error) => explained(error, netlink, backend, plane.deviceName),
-    // What flannel finds of the kernel's it keeps, and so do we.
-    supplanter: () => (plane.kind === 'userspace' ? supplanter(place.wanted, netlink) : null),
+    supplanter: () => (carriesTunnels(plane) ? supplanter(place.wanted, netlink, plane.kind) : null),
+    supplanterOfRoutes: () => supplanterOfRoutes(plane.deviceName),
     mended,
   });
   readiness.set('device', () => device.trouble);
@@ -274,6 +284,10 @@ function wire(
       (signal: AbortSignal) => blackhole.keep(signal),
     ],
   };
+}
+
+function carriesTunnels({ kind }: Plane): boolean {
+  return kind === 'userspace' || kind === 'kernel';
 }
 
 function leaseFault({ lease }: OwnLease, clock: Clock): string | null {

@@ -24,6 +24,8 @@ export interface StatusParts {
   readonly backend: Backend;
   /** Why the device carries nothing, if so. */
   readonly deviceTrouble: string | null;
+  /** Settings of the host that pods lack. */
+  readonly hostTroubles: readonly string[];
   /** The host's rules; null: none of our business. */
   readonly firewall: FirewallStatus | null;
   readonly storeDescription: string;
@@ -72,6 +74,7 @@ export function agentStatus(parts: StatusParts): AgentStatus {
       trouble: peers.trouble,
       lastSnapshotAt: timeText(peers.lastSnapshotAtMs ?? undefined),
     },
+    hostTroubles: [...parts.hostTroubles],
     firewall: parts.firewall,
     ready: Object.values(parts.readiness).every((missing) => missing === null),
     readiness: { ...parts.readiness },

@@ -1,4 +1,5 @@
 /** Whether we may take over what is left on this host, and how that is told. Nothing is changed here: the plane does it. */
+import type { Plane } from '../dataplane/plane.js';
 import { TwillError } from '../errors.js';
 import type { Netlink } from '../native/netlink.js';
 import type { IpFamily } from '../net/ip.js';
@@ -22,23 +23,39 @@ export function takeable(wanted: WantedDevice, netlink: Pick<Netlink, 'links' | 
   return leftovers;
 }
 
-/** Another has put flannel's own device where ours was: what to say; null: it has not. */
-export function supplanter(wanted: WantedDevice, netlink: Pick<Netlink, 'links'>): TwillError | null {
+/** Another has put flannel's own device where ours was, whatever ours is: what to say; null: it has not. */
+export function supplanter(
+  wanted: WantedDevice,
+  netlink: Pick<Netlink, 'links'>,
+  ours: Plane['kind'],
+): TwillError | null {
   let leftovers: Leftover[] = [];
   try {
     leftovers = findLeftovers(wanted, netlink.links(), []);
   } catch {
     // A foreign device is in the way: that may pass.
   }
-  const device = leftovers.find(({ kind, name }) => kind === 'vxlan' && name === wanted.name);
+  const device = leftovers.find(({ kind, name, isTwills }) =>
+    ours === 'kernel' ? kind === 'vxlan' && !isTwills : kind === 'vxlan' && name === wanted.name,
+  );
   if (!device) return null;
   const flanneld = findFlanneld();
   const who = flanneld ? `flanneld (process ${flanneld.pid})` : 'flannel';
-  return new TwillError(
-    'ERR_TWILL_SUPPLANTED',
-    `${who} has put its own device in the place of ${device.name} and carries the packets now: ` +
-      'one of the two can run on a node; to have it back, stop flanneld and start this again',
+  return supplanted(`${who} has put its own device in the place of ${device.name}`);
+}
+
+/** Routes of ours have become flannel's, and it is here: what to say; null: it is not, and somebody has typed them. */
+export function supplanterOfRoutes(device: string): TwillError | null {
+  const flanneld = findFlanneld();
+  if (!flanneld) return null;
+  return supplanted(
+    `flanneld (process ${flanneld.pid}) has put its routes in the place of ours on ${device}`,
   );
+}
+
+function supplanted(what: string): TwillError {
+  const fix = 'one of the two can run on a node; to have it back, stop flanneld and start this again';
+  return new TwillError('ERR_TWILL_SUPPLANTED', `${what} and carries the packets now: ${fix}`);
 }
 
 /** What flannel's devices say of our VTEP. */

@@ -98,6 +98,8 @@ export interface AgentStatus {
   };
   /** How checksums are summed on this processor; null: the kernel does. */
   readonly checksum: string | null;
+  /** Settings of this host that keep pods from being reached, each with its remedy. */
+  readonly hostTroubles: readonly string[];
   /** The host's rules for masquerading and forwarding; null: none of our business. */
   readonly firewall: FirewallStatus | null;
   /** Since the agent started. */

@@ -61,6 +61,7 @@ export function renderStatus(status: Json, nowMs: number): string[] {
       ['backend', `${text('backend', 'type')}${port}${vxlan}`],
       ...(has('dataplane') ? [['plane', `${text('dataplane', 'kind')} (${text('dataplane', 'why')})`]] : []),
       ...firewallRows(status, nowMs),
+      ...items(field(status, 'hostTroubles')).map((trouble) => ['host', `TROUBLE: ${shown(trouble)}`]),
       ['store', `${text('store', 'description')}: ${trouble}${snapshot}`],
       ['peers', `${text('peers')}, generation ${text('generation')}`],
       ...(has('workers') ? engineRows(status, text) : []),

@@ -92,6 +92,8 @@ export type PlaneKind = 'userspace' | 'kernel' | 'routes' | 'none';
 export interface PlaneState {
   /** What was found changed and has been put right, in words. */
   readonly mended: readonly string[];
+  /** Routes of ours were among it that had become flannel's to the same place: as its start leaves them. */
+  readonly hasFlannelsRoutes?: boolean;
   /** Why no packet can pass although nothing of ours is wrong; null: they can. */
   readonly trouble: string | null;
   /** When something that was refused is to be tried again; null: nothing waits. */

@@ -217,3 +217,29 @@ test('top: live on a terminal, by its keys, and the terminal is given back howev
   assert.equal(nobody.code, 1);
   assert.ok(!nobody.output.includes('\x1b[?1049h'), 'the terminal is left alone');
 });
+
+test('what the host lacks for pods is told with its remedy, and asked again', {
+  skip,
+  timeout: 60_000,
+}, async (t) => {
+  const { nodes } = await labOfTwo(t, { Backend: { Type: 'vxlan' } });
+  const [a] = nodes;
+  const forward = (value: string) =>
+    a.namespace.exec('sh', ['-c', `echo ${value} > /proc/sys/net/ipv4/ip_forward`]);
+  await forward('0');
+  // As where the module is not loaded.
+  const hide = ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none "$0" && exec "$@"'];
+  a.run([], [...hide, existsSync('/proc/sys/net/bridge') ? '/proc/sys/net/bridge' : '/mnt']);
+  await a.started();
+  const missing = /^net\.bridge\.bridge-nf-call-iptables is not there: .*\("modprobe br_netfilter"\)$/;
+  assert.ok(a.logged('warn').some((line) => missing.test(line)));
+  assert.ok(a.logged('info').some((line) => line.startsWith('net.ipv4.ip_forward is 0: ')));
+  const rows = async () =>
+    (await a.twill('status')).split('\n').filter((line) => /^host +TROUBLE: /.test(line));
+  const [forwarding = '', bridge = '', ...more] = await rows();
+  assert.match(forwarding, /: net\.ipv4\.ip_forward is 0: .*"sysctl -w net\.ipv4\.ip_forward=1"/);
+  assert.match(bridge, /: net\.bridge\.bridge-nf-call-iptables is not there: /);
+  assert.deepEqual(more, []);
+  await forward('1');
+  assert.equal((await rows()).length, 1);
+});

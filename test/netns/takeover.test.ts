@@ -1,5 +1,6 @@
 /** A node changes hands while the others keep sending: from flannel to us, and back. */
 import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
 import { chmod, copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -131,18 +132,24 @@ test('a flannel.1 that is part of a bridge is left alone', { skip, timeout: 60_0
   assert.ok(await isThere(a, 'flannel.1'));
 });
 
+/** A process of that name, which does nothing. */
+async function startFlanneld(node: AgentNode): Promise<ChildProcess> {
+  const program = join(node.directory, 'flanneld');
+  await copyFile('/bin/sleep', program);
+  await chmod(program, 0o755);
+  const flanneld = node.namespace.spawn(program, ['600'], { stdio: 'ignore' });
+  await until('it is called so', async () =>
+    (await node.namespace.exec('cat', [`/proc/${flanneld.pid}/comm`])).stdout.startsWith('flanneld'),
+  );
+  return flanneld;
+}
+
 test('while a flanneld lives here its device is not touched, nor its lease', {
   skip,
   timeout: 60_000,
 }, async (t) => {
   const a = await withVxlan(t);
-  const program = join(a.directory, 'flanneld');
-  await copyFile('/bin/sleep', program);
-  await chmod(program, 0o755);
-  const flanneld = a.namespace.spawn(program, ['600'], { stdio: 'ignore' });
-  await until('it is called so', async () =>
-    (await a.namespace.exec('cat', [`/proc/${flanneld.pid}/comm`])).stdout.startsWith('flanneld'),
-  );
+  const flanneld = await startFlanneld(a);
   const { code, line } = await a.fail();
   assert.equal(code, 1);
   assert.match(
@@ -218,4 +225,74 @@ test('a flannel that starts while we run wins: we end with one line, and it carr
   );
   await moving.flannel.ready(1);
   await allReach(members);
+});
+
+const KERNEL = '--dataplane=kernel';
+
+/** Waits until the agent has ended as one does whose place flannel has taken: exit code and its one line. */
+async function endedBy(agent: AgentNode): Promise<string> {
+  const child = agent.process;
+  await until('we end', async () => (child?.exitCode ?? null) !== null);
+  assert.equal(child?.exitCode, 4, agent.stderr);
+  assert.equal(agent.lines.length, 1, agent.stderr);
+  return agent.lines[0] ?? '';
+}
+
+test("flannel's own device in the place of the kernel's that we keep: we end, and it is not touched", {
+  skip,
+  timeout: 60_000,
+}, async (t) => {
+  const { nodes } = await labOfTwo(t, { Backend: { Type: 'vxlan' } });
+  const [a] = nodes;
+  a.run([KERNEL]);
+  const { mac } = (await a.started()).backend;
+  const vxlan = 'type vxlan id 1 local 192.0.2.1 dev eth0 dstport 8472 nolearning';
+  const replace = `ip link delete flannel.1; ip link add flannel.1 address 0e:2a:00:00:00:07 ${vxlan}`;
+  // Where we are quicker with a new one of ours, flannel tries again.
+  await until('it is replaced', () =>
+    a.namespace.exec('sh', ['-c', replace]).then(
+      () => true,
+      () => false,
+    ),
+  );
+  assert.match(
+    await endedBy(a),
+    /^twill: flannel has put its own device in the place of flannel\.1 and carries the packets now: /,
+  );
+  const link = await a.namespace.ip('link', 'show', 'flannel.1');
+  assert.match(link, /0e:2a:00:00:00:07/);
+  assert.notEqual(mac, '0e:2a:00:00:00:07');
+});
+
+test('a flanneld that starts on the device that we keep: seen by its routes, it carries on and we end', {
+  skip,
+  timeout: 90_000,
+}, async (t) => {
+  const { members, records } = await mixedCluster(t, { type: 'vxlan', families: [4] }, ['moving', 'peer']);
+  const [moving, peer] = members as [Member, Member];
+  await Promise.all([moving.startTwill(KERNEL), peer.startFlannel()]);
+  await allReach(members);
+  const before = await records.list();
+
+  // Its work without its process could be anybody's: put right, and no more is heard of it.
+  await moving.startFlannel();
+  await moving.flannel.ready(1);
+  const mended = async () => (await moving.agent.status()).dataplane.mended.last.map(({ what }) => what);
+  const isPutRight = (what: string) => / route to \S+ via \S+ had been changed$/.test(what);
+  await until('its route is ours again', async () => (await mended()).some(isPutRight));
+  await allReach(members);
+  assert.equal((await mended()).filter(isPutRight).length, 1, 'nobody fights');
+  await moving.flannel.stop();
+
+  const flanneld = await startFlanneld(moving.agent);
+  await moving.startFlannel();
+  assert.match(
+    await endedBy(moving.agent),
+    new RegExp(
+      `^twill: flanneld \\(process ${flanneld.pid}\\) has put its routes in the place of ours on flannel\\.1 and carries `,
+    ),
+  );
+  await moving.flannel.ready(1);
+  await allReach(members);
+  assert.deepEqual(await records.list(), before, 'nobody has anything to learn');
 });

@@ -4,7 +4,7 @@
  */
 import { type NetlinkChange, netlink } from '../../native/netlink.js';
 import { type Actual, classify, type KernelTables, type Territory } from './classify.js';
-import { keyOf } from './entry.js';
+import { keyOf, RTPROT_BOOT, sameEntry } from './entry.js';
 import { mendedTexts } from './mending.js';
 import { applied, reconcile, type Step, type WantedEntry } from './reconcile.js';
 import { Refusals } from './refusals.js';
@@ -18,6 +18,7 @@ export class EntryKeeper {
   #actual: Actual | null = null;
   #blocked: ReadonlyMap<string, string> = new Map();
   #foreign: readonly string[] = [];
+  #hasFlannelsRoutes = false;
 
   /** `nowMs` of a clock that nobody sets. */
   constructor(territory: Territory, nowMs: () => number = () => performance.now()) {
@@ -40,7 +41,9 @@ export class EntryKeeper {
   /** As `want`, where others may have changed something meanwhile: what of theirs had to be put right, in words. */
   look(wanted: readonly WantedEntry[]): string[] {
     const actual = classify(readTables(this.#territory), this.#territory);
-    const theirs = new Set(reconcile(this.#wanted, actual).steps.map(({ entry }) => keyOf(entry)));
+    const { steps } = reconcile(this.#wanted, actual);
+    const theirs = new Set(steps.map(({ entry }) => keyOf(entry)));
+    this.#hasFlannelsRoutes = steps.some((step) => isFlannels(step, actual));
     this.#actual = actual;
     this.#wanted = wanted;
     this.#refusals.retryNow();
@@ -60,6 +63,10 @@ export class EntryKeeper {
   get foreign(): readonly string[] {
     return this.#foreign;
   }
+  /** The last look has found flannel's routes in the place of ours, to the same places. */
+  get hasFlannelsRoutes(): boolean {
+    return this.#hasFlannelsRoutes;
+  }
   /** null: nothing waits. */
   get retryInMs(): number | null {
     return this.#refusals.retryInMs(this.#nowMs());
@@ -77,6 +84,13 @@ export class EntryKeeper {
     this.#actual = done.length === due.length ? applied(actual, done) : null;
     return done;
   }
+}
+
+/** Only the protocol is another one. */
+function isFlannels({ verb, entry }: Step, { ours }: Actual): boolean {
+  const there = ours.get(keyOf(entry));
+  if (verb !== 'set' || entry.kind !== 'route' || there?.kind !== 'route') return false;
+  return there.protocol === RTPROT_BOOT && sameEntry({ ...there, protocol: entry.protocol }, entry);
 }
 
 function readTables({ networks, devices }: Territory): KernelTables {

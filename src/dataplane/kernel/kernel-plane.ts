@@ -107,7 +107,8 @@ export class KernelPlane implements Plane {
     if (!isChanged && isKnown) this.#keeper.retry();
     const down = this.#down();
     const trouble = down === null ? null : `it is down: "ip link set ${down} up" lets packets pass again`;
-    return { mended, trouble, retryInMs: this.#keeper.retryInMs };
+    const { hasFlannelsRoutes, retryInMs } = this.#keeper;
+    return { mended, trouble, retryInMs, hasFlannelsRoutes: isChanged && isKnown && hasFlannelsRoutes };
   }
 
   /** What of a device cannot be changed in place, its address above all, makes it anew; its entries come with it. */

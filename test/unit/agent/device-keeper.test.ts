@@ -27,6 +27,7 @@ function setUp() {
     ...{ plane, netlink, logger, clock },
     explain: (error) => error,
     supplanter: () => other.supplanter,
+    supplanterOfRoutes: () => other.supplanter,
     mended: new Mended(),
   });
   const kept = keeper.keep(stopping.signal);
