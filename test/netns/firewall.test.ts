@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { golden, holders, makeWorld, N, run } from '../support/firewall-lab.js';
+import { golden, type Holder, holders, makeWorld, N, run } from '../support/firewall-lab.js';
 import { base, cannotRun, until } from '../support/namespaces.js';
 
 const skip = await cannotRun();
 const RULES = ['--ip-masq', '--log-level=info'];
+const [inIptables, , nft] = holders as [Holder, Holder, Holder];
 
 for (const holder of holders) {
   test(`${holder.name}: the text is flannel's in both families; a restart writes nothing; what is flushed is back`, {
@@ -61,8 +62,6 @@ test('from mode to mode and back: nothing of the other is left, rules of others 
   skip,
   timeout: 90_000,
 }, async (t) => {
-  const [inIptables, , inNft] = holders;
-  assert.ok(inIptables && inNft);
   const { a, lab } = await makeWorld(t, inIptables);
   const config = async (change: object) => {
     const path = join(lab.store, 'config');
@@ -90,7 +89,7 @@ test('from mode to mode and back: nothing of the other is left, rules of others 
     } else {
       assert.doesNotMatch(rules, /FLANNEL|flanneld/);
       assert.ok(
-        (await inNft.list(a.namespace)).includes(golden(inNft, node.subnet).split('\ntable ip6')[0] ?? ''),
+        (await nft.list(a.namespace)).includes(golden(nft, node.subnet).split('\ntable ip6')[0] ?? ''),
       );
     }
     await a.stop();
@@ -108,6 +107,43 @@ test('from mode to mode and back: nothing of the other is left, rules of others 
   await foreign();
   assert.doesNotMatch(await inIptables.list(a.namespace), /FLANNEL|flanneld/);
 });
+
+for (const [before, after] of [
+  [nft, nft],
+  [inIptables, inIptables],
+  [nft, inIptables],
+  [inIptables, nft],
+] as const) {
+  test(`IPv6 that is switched off, from ${before.name} to ${after.name}: its rules go, those of others stay`, {
+    skip,
+    timeout: 60_000,
+  }, async (t) => {
+    const { a, lab } = await makeWorld(t, before);
+    await run(a.namespace, 'nft add table ip6 mine');
+    await run(a.namespace, 'ip6tables-nft -A FORWARD -j LOG');
+    a.run(RULES);
+    await a.started();
+    assert.match(
+      await before.list(a.namespace),
+      /ip6 flannel-ipv6|fd00:77::\/56.*FLANNEL|FLANNEL.*fd00:77::\/56/,
+    );
+    await a.stop();
+    a.storeFlags = a.storeFlags.filter((flag) => !flag.startsWith('--public-ipv6'));
+    const config = { Network: N, EnableNFTables: after.isNft, Backend: { Type: 'vxlan' } };
+    await writeFile(join(lab.store, 'config'), JSON.stringify(config));
+    a.run(RULES);
+    const { node } = await a.started();
+    const tables = await run(a.namespace, 'nft list tables');
+    assert.match(tables, /^table ip6 mine$/m);
+    assert.doesNotMatch(tables, /flannel-ipv6/);
+    assert.equal(/^table ip flannel-ipv4$/m.test(tables), after.isNft);
+    const rules = await run(a.namespace, 'ip6tables-nft-save');
+    assert.match(rules, /^-A FORWARD -j LOG$/m);
+    assert.doesNotMatch(rules, /FLANNEL|flanneld|fd00:77/);
+    const [v4 = ''] = golden(after, node.subnet).split('\ntable ip6');
+    assert.ok((await after.list(a.namespace)).includes(after.isNft ? v4 : `-s ${N} ! -d 224.0.0.0/4`));
+  });
+}
 
 test('what flannel v0.11 and v0.20 left is recycled', { skip, timeout: 60_000 }, async (t) => {
   const [holder] = holders;
@@ -192,6 +228,40 @@ test('no such program: one line, not ready; where nothing is asked for nobody mi
   await writeFile(join(lab.directory, 'a.env'), '');
   a.run([], hide);
   await a.started();
+});
+
+test('ip6tables alone is missing: it is named, IPv4 has its rules, and IPv6 when it is installed', {
+  skip,
+  timeout: 60_000,
+}, async (t) => {
+  const { a } = await makeWorld(t, inIptables);
+  const some = ['iptables*', 'xtables*', 'nft'].map((name) => `/usr/sbin/${name}`).join(' ');
+  const hide = `mount -t tmpfs none /mnt && cp -a ${some} /mnt && mount --move /mnt /usr/sbin && exec "$@"`;
+  a.run(
+    [...RULES, '--iptables-resync=1', '--healthz-port=8081'],
+    ['unshare', '--mount', 'sh', '-c', hide, 'sh'],
+  );
+  await until('it is named', async () =>
+    /^rules .*TROUBLE: ip6tables is not installed/m.test(await a.twill('status').catch(() => '')),
+  );
+  assert.match(
+    (await a.get('/readyz')).text,
+    /^firewall: ip6tables is not installed, [^\n]*: no rule is set$/m,
+  );
+  const { node } = await a.status();
+  const whole = golden(inIptables, node.subnet);
+  const lists = async () => (await inIptables.list(a.namespace)).trim();
+  assert.ok((await lists()).startsWith(whole.slice(0, whole.indexOf('-P PREROUTING', 1)).trim()));
+  assert.doesNotMatch(await run(a.namespace, 'ip6tables-nft-save'), /FLANNEL/);
+  await a.namespace.exec('nsenter', [
+    '--mount',
+    `--target=${a.process?.pid}`,
+    'umount',
+    '--lazy',
+    '/usr/sbin',
+  ]);
+  await until('IPv6 has its rules', async () => (await lists()) === whole.trim());
+  await until('ready', async () => (await a.get('/readyz')).status === 200);
 });
 
 for (const holder of holders.filter(({ name }) => name !== 'iptables-legacy')) {
