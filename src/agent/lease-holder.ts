@@ -48,6 +48,8 @@ export interface LeaseTerms {
 const mostAttempts = 200;
 /** How long a damaged record may take to become whole again before we put ours in its place. */
 const halfWrittenMs = 500;
+/** A flannel that takes our place on this host writes its MAC: what is ours ends in that time, and must not write over it. */
+const SUPPLANTED_WITHIN_MS = 3000;
 /** Longest single wait: timers stand still while a machine is suspended, wall clocks do not. */
 const longestWaitMs = 60_000;
 
@@ -65,6 +67,8 @@ export class LeaseHolder implements OwnLease {
   readonly #namesakes: Namesakes;
   #wake: () => void = () => {};
   #foreignValue: string | null = null;
+  /** What another hand had written was put right since the last renewal: two that are as stubborn make no storm. */
+  #isPutRight = false;
 
   /** `doubt`: the record is to be looked at afresh as soon as the store serves. */
   private constructor(terms: LeaseTerms, record: StoreRecord, doubt: boolean) {
@@ -198,6 +202,7 @@ export class LeaseHolder implements OwnLease {
       return;
     }
     this.#adopt(record);
+    this.#isPutRight = false;
     logger.info({ key }, `Lease renewed, new expiration: ${timeText(record)}`);
   }
 
@@ -209,6 +214,7 @@ export class LeaseHolder implements OwnLease {
     const isOurs = (node: LeaseAttributes) =>
       sameNode(node, this.#attributes) || (this.#isMoved && sameNode(node, this.#lease.attributes));
     let isHalfWritten = false;
+    let isSeenAgain = false;
     for (let attempt = 0; attempt < 10 && !signal.aborted; attempt++) {
       this.#doubt = false; // before the listing: what is observed from here on counts again
       const snapshot = await store.list(signal);
@@ -217,17 +223,29 @@ export class LeaseHolder implements OwnLease {
       const there = snapshot.records.find((record) => record.key === key);
       const claim = there && decoded(there);
       if (there && claim && isOurs(claim.attributes) && !ended(there, clock.nowMs())) {
-        if (there.value !== value && there.value !== this.#foreignValue && !this.#isMoved) {
+        const isForeign = there.value !== value && !this.#isMoved;
+        const willWait = this.#isPutRight;
+        if (isForeign && there.value !== this.#foreignValue) {
+          const until = willWait ? 'put right when renewed' : 'put right';
           logger.warn(
             { key, value: there.value },
-            `lease ${key} was rewritten by another hand: it is put right when renewed`,
+            `lease ${key} was rewritten by another hand: it is ${until}`,
           );
           this.#foreignValue = there.value;
         }
         this.#adopt(there);
-        // A reservation is never renewed, so what its value lacks is mended now.
-        const canWait = there.expiresAtMs !== undefined && !this.#isMoved;
+        if (isForeign && !willWait && !isSeenAgain && there.expiresAtMs !== undefined) {
+          isSeenAgain = true;
+          await clock.sleep(SUPPLANTED_WITHIN_MS, signal);
+          continue;
+        }
+        // A reservation is never renewed, so what its value lacks is mended whenever it is seen.
+        const canWait = there.expiresAtMs !== undefined && willWait && !this.#isMoved;
         const isMended = there.value === value || canWait;
+        if (isForeign && !willWait) {
+          this.#isPutRight = true;
+          this.#foreignValue = null;
+        }
         const mended = isMended
           ? there
           : await store.replace(key, there.revision, value, sameLife(there, ttlMs));

@@ -250,6 +250,38 @@ test('a reservation that a hand has changed is mended at once, and stays one', a
 });
 
 describe('keeping a lease', () => {
+  test('what another hand writes into it is put right after a moment, once until it is renewed', async () => {
+    const { keep, store, clock, stopping, lines } = world();
+    const { observe, end } = await keep();
+    const key = '10.5.1.0-24';
+    const theirs = '{"PublicIP":"192.0.2.1","PublicIPv6":null,"BackendType":"vxlan"}';
+    const endsAtMs = store.records.get(key)?.expiresAtMs ?? 0;
+    const rewrite = async () => {
+      store.put(key, theirs, endsAtMs - clock.nowMs());
+      await observe();
+    };
+    const value = () => store.records.get(key)?.value;
+    await rewrite();
+    await clock.advance(2000);
+    assert.equal(value(), theirs, 'whoever takes our place ends us in that time');
+    await clock.advance(2000);
+    assert.equal(value(), leaseValue('192.0.2.1'));
+    const { writes } = store;
+    await rewrite();
+    await clock.advance(hourMs);
+    assert.deepEqual([value(), store.writes], [theirs, writes], 'no second time');
+    await clock.advance(dayMs);
+    assert.equal(value(), leaseValue('192.0.2.1'), 'but when it is renewed');
+    const told = lines.filter((line) => line.includes('rewritten by another hand'));
+    const line = `warn: lease ${key} was rewritten by another hand: it is put right`;
+    assert.deepEqual(told, [line, `${line} when renewed`]);
+    await rewrite();
+    await clock.advance(4000);
+    assert.equal(value(), leaseValue('192.0.2.1'), 'and then again at once');
+    assert.equal(end.error, undefined);
+    stopping.abort();
+  });
+
   test('renewed one margin before its end, then again', async () => {
     const { keep, store, clock, stopping, lines } = world();
     const { end } = await keep();
