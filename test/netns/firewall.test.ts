@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { golden, type Holder, holders, makeWorld, N, run } from '../support/firewall-lab.js';
 import { base, cannotRun, until } from '../support/namespaces.js';
+import { preload } from '../support/preload.js';
 
 const skip = await cannotRun();
 const RULES = ['--ip-masq', '--log-level=info'];
@@ -228,6 +229,32 @@ test('no such program: one line, not ready; where nothing is asked for nobody mi
   await writeFile(join(lab.directory, 'a.env'), '');
   a.run([], hide);
   await a.started();
+});
+
+test('a kernel without nat: that table is named, the rules that need none are set, and the node carries on', {
+  skip,
+  timeout: 60_000,
+}, async (t) => {
+  const { a } = await makeWorld(t, inIptables);
+  a.environment = { ...a.environment, ...(await preload(t, 'netlink')), TWILL_TEST_NO_NAT: '1' };
+  a.run([...RULES, '--iptables-resync=1', '--healthz-port=8081']);
+  await until('it is named', async () =>
+    /^rules .*TROUBLE: iptables-nft: table nat: /m.test(await a.twill('status').catch(() => '')),
+  );
+  assert.match(
+    (await a.get('/readyz')).text,
+    /^firewall: iptables-nft: table nat: [^\n]+ip6tables-nft: table nat: /m,
+  );
+  assert.match(await readFile(a.subnetFile, 'utf8'), /^FLANNEL_IPMASQ=true$/m);
+  for (const program of ['iptables-nft', 'ip6tables-nft']) {
+    const rules = await run(a.namespace, `${program} -S`);
+    assert.equal(rules.match(/^-A FLANNEL-FWD .*-j ACCEPT$/gm)?.length, 2, rules);
+  }
+  assert.equal(
+    a.logged('error').filter((line) => line.startsWith('rules of this host')).length,
+    1,
+    'said once',
+  );
 });
 
 test('ip6tables alone is missing: it is named, IPv4 has its rules, and IPv6 when it is installed', {

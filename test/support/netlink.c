@@ -1,5 +1,6 @@
-/* Stands before the C library in a test's process, between an agent and rtnetlink.
+/* Stands before the C library in a test's process and those that it starts, between them and rtnetlink and nftables.
  * TWILL_TEST_NETLINK=FILE: each send adds a line: milliseconds of a clock, then the types of the messages in it.
+ * TWILL_TEST_NO_NAT: who makes a chain of nftables for nat asks for a type that no kernel has.
  * TWILL_TEST_NO_KIND=KIND: who makes a link of that kind asks for one that no kernel has, and gets its own answer. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -11,15 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-static int is_routing(int fd) {
+static int speaks(int fd, int wanted) {
   int domain = 0, protocol = -1;
   socklen_t size = sizeof domain;
   if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 || domain != AF_NETLINK) return 0;
   size = sizeof protocol;
-  return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 && protocol == NETLINK_ROUTE;
+  return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 && protocol == wanted;
 }
 
 static void note(const char* path, const struct nlmsghdr* message, size_t rest) {
@@ -47,7 +49,7 @@ static void hide(const char* kind, char* bytes, size_t length) {
 ssize_t send(int fd, const void* data, size_t length, int flags) {
   static ssize_t (*next)(int, const void*, size_t, int);
   if (next == NULL) next = (ssize_t (*)(int, const void*, size_t, int))dlsym(RTLD_NEXT, "send");
-  if (!is_routing(fd)) return next(fd, data, length, flags);
+  if (!speaks(fd, NETLINK_ROUTE)) return next(fd, data, length, flags);
   const char* path = getenv("TWILL_TEST_NETLINK");
   if (path != NULL) note(path, data, length);
   const char* kind = getenv("TWILL_TEST_NO_KIND");
@@ -59,4 +61,21 @@ ssize_t send(int fd, const void* data, size_t length, int flags) {
   ssize_t sent = next(fd, copy, length, flags);
   free(copy);
   return sent;
+}
+
+/* NFTA_CHAIN_TYPE, an attribute of 8 bytes. */
+static const char nat[] = {8, 0, 7, 0, 'n', 'a', 't', 0};
+
+ssize_t sendmsg(int fd, const struct msghdr* header, int flags) {
+  static ssize_t (*next)(int, const struct msghdr*, int);
+  if (next == NULL) next = (ssize_t (*)(int, const struct msghdr*, int))dlsym(RTLD_NEXT, "sendmsg");
+  if (getenv("TWILL_TEST_NO_NAT") == NULL || !speaks(fd, NETLINK_NETFILTER)) return next(fd, header, flags);
+  for (size_t i = 0; i < header->msg_iovlen; i++) {
+    char* bytes = header->msg_iov[i].iov_base;
+    size_t length = header->msg_iov[i].iov_len;
+    /* The buffer is the caller's own, and he does not look at it again. */
+    for (char* at = bytes; (at = memmem(at, length - (size_t)(at - bytes), nat, sizeof nat)) != NULL; at += 8)
+      at[6] = '-';
+  }
+  return next(fd, header, flags);
 }
