@@ -49,9 +49,10 @@ function installPackages(): void {
     python3: ['/usr/bin/python3', '/usr/local/bin/python3'],
     // Its checker of units.
     systemd: ['/usr/bin/systemd-analyze'],
-    // Build and run the addons for arm64 and for musl.
+    // Build and run the addons for arm64 and for musl, and the portable tests.
     'musl-tools': ['/usr/bin/musl-gcc'],
     'g++-aarch64-linux-gnu': ['/usr/bin/aarch64-linux-gnu-g++'],
+    'g++-s390x-linux-gnu': ['/usr/bin/s390x-linux-gnu-g++'],
     'qemu-user-static': ['/usr/bin/qemu-aarch64-static'],
     // For the benchmark and its report.
     iperf3: ['/usr/bin/iperf3'],
@@ -190,6 +191,7 @@ function testThreads(): void {
 if (asked('--build-for-packages') || asked('--build-for-all')) {
   run(process.execPath, ['native/prebuild.mjs', ...TESTED_PREBUILDS]);
   if (asked('--build-for-all')) {
+    run(process.execPath, ['native/portable-tests.mjs']);
     build('--bench', '--sanitize');
     build('--sanitize-threads');
   }

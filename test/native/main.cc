@@ -2,8 +2,11 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <cstdlib>
 #include <iostream>
+
+#include "base/checksum.h"
 
 namespace {
 
@@ -22,6 +25,9 @@ REGISTER_REPORTER("stopping", 1, Stopping);
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Which processor was tested: test/package/portable.test.ts wants to know.
+  const char* order = std::endian::native == std::endian::big ? "big-endian" : "little-endian";
+  std::cout << "memory is " << order << ", checksum by " << twill::ChecksumKind() << std::endl;
   doctest::Context context(argc, argv);
   context.setOption("reporters", "stopping");
   return context.run();

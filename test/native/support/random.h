@@ -44,7 +44,7 @@ inline size_t Times(size_t n) {
   n /= 10;
 #endif
   const char* scale = std::getenv("TWILL_TEST_SCALE");
-  return scale == nullptr ? n : n * std::strtoull(scale, nullptr, 0);
+  return scale == nullptr ? n : static_cast<size_t>(static_cast<double>(n) * std::strtod(scale, nullptr));
 }
 
 }  // namespace twill::test
