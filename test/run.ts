@@ -11,6 +11,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { systemArchive } from './support/image/root-fs.js';
 import { OWN_TARGET } from './support/prebuilt.js';
 
 const self = fileURLToPath(import.meta.url);
@@ -54,6 +55,9 @@ function installPackages(): void {
     'g++-aarch64-linux-gnu': ['/usr/bin/aarch64-linux-gnu-g++'],
     'g++-s390x-linux-gnu': ['/usr/bin/s390x-linux-gnu-g++'],
     'qemu-user-static': ['/usr/bin/qemu-aarch64-static'],
+    // Assemble the image and run it.
+    mmdebstrap: ['/usr/bin/mmdebstrap'],
+    runc: ['/usr/sbin/runc', '/usr/bin/runc'],
     // For the benchmark and its report.
     iperf3: ['/usr/bin/iperf3'],
     chromium: ['/usr/bin/chromium'],
@@ -190,6 +194,7 @@ function testThreads(): void {
 
 if (asked('--build-for-packages') || asked('--build-for-all')) {
   run(process.execPath, ['native/prebuild.mjs', ...TESTED_PREBUILDS]);
+  if (process.getuid?.() === 0) systemArchive();
   if (asked('--build-for-all')) {
     run(process.execPath, ['native/portable-tests.mjs']);
     build('--bench', '--sanitize');
