@@ -36,11 +36,16 @@ async function rendered(t: TestContext, components: readonly string[]): Promise<
 }
 
 async function renderedText(t: TestContext, text: (base: string) => string): Promise<Manifest[]> {
-  // Paths to a base are relative.
-  const folder = await mkdtemp(join(root, 'build/kustomize-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  const folder = await scratch(t);
   await writeFile(join(folder, 'kustomization.yaml'), text(relative(folder, join(root, KUBERNETES))));
   return parseManifests(await tool('kubectl', 'kustomize', folder));
+}
+
+/** Inside the project, since paths to a base are relative. */
+async function scratch(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(root, 'build/kustomize-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /** What the agent is started with, taken by our own parser. */
@@ -53,6 +58,37 @@ test('the base is twill.yml, object by object', { skip }, async () => {
   const base = parseManifests(await tool('kubectl', 'kustomize', join(root, KUBERNETES)));
   assert.deepEqual(differences(readManifests(), base), {});
   assert.equal(base.length, readManifests().length);
+});
+
+test("kubectl's own types know every field of the DaemonSet", { skip }, async (t) => {
+  const daemonSet = only<DaemonSet>(readManifests(), 'DaemonSet');
+  const read = async (written: object) => {
+    const folder = await scratch(t);
+    await writeFile(join(folder, 'daemonset.json'), JSON.stringify(written));
+    // Decodes it, sets what is set already, and prints it.
+    const argv = [
+      'set',
+      'serviceaccount',
+      '--local',
+      '-f',
+      join(folder, 'daemonset.json'),
+      'twill',
+      '-o',
+      'json',
+    ];
+    return differences([daemonSet], [JSON.parse(await tool('kubectl', ...argv)) as Manifest]);
+  };
+  const added = await read(daemonSet);
+  assert.deepEqual(
+    Object.entries(added).filter(([, { before }]) => before !== undefined),
+    [],
+  );
+  // One that they do not know would be missing then.
+  const text = JSON.stringify(daemonSet).replace('"readOnlyRoot', '"readonlyRoot');
+  const [lost] = Object.entries(await read(JSON.parse(text))).filter(
+    ([, { before }]) => before !== undefined,
+  );
+  assert.match(lost?.[0] ?? '', /readOnlyRootFilesystem$/);
 });
 
 test('nftables: the switch of the network configuration', { skip }, async (t) => {
