@@ -89,7 +89,11 @@ export const runFlags: readonly FlagSpec[] = [
     help: 'seconds that a lease lasts unless renewed',
   },
   ...firewallFlags,
-  textFlag('healthz-ip', '0.0.0.0', 'address on which /healthz and /readyz are answered'),
+  textFlag(
+    'healthz-ip',
+    '0.0.0.0',
+    'address on which /healthz and /readyz are answered (0.0.0.0: all, IPv6 too)',
+  ),
   {
     name: 'healthz-port',
     kind: 'integer',

@@ -50,7 +50,8 @@ export class HealthServer {
     try {
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
-        server.listen({ host: ip.toString(), port }, resolve);
+        // 0.0.0.0 is every address of both families, as for Go; without IPv6, Node takes IPv4 alone by itself.
+        server.listen({ ...(!ip.isUnspecified && { host: ip.toString() }), port }, resolve);
       });
     } catch (cause) {
       throw new TwillError('ERR_TWILL_HEALTH', refusal(ip, port, cause as NodeJS.ErrnoException), { cause });

@@ -44,6 +44,13 @@ describe('health server', () => {
     assert.match(headers.get('content-type') ?? '', /^text\/plain/);
   });
 
+  for (const ip of ['0.0.0.0', '::'])
+    test(`${ip} is every address of both families, as for Go`, async () => {
+      const server = await listen({ ip: IpAddress.parse(ip) });
+      for (const host of ['127.0.0.1', '[::1]'])
+        assert.equal((await fetch(`http://${host}:${server.port}/healthz`)).status, 200, host);
+    });
+
   test('/readyz follows the conditions: 200, or 503 with what is missing, and back again', async () => {
     let missing: string[] = ['lease: not taken yet', 'peers: none read yet'];
     const server = await listen({ missing: () => missing });
