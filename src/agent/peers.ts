@@ -5,7 +5,7 @@
 import type { Backend, BackendNode, Peer } from '../backend/backend.js';
 import type { Plane } from '../dataplane/plane.js';
 import type { Lease } from '../lease/lease.js';
-import type { LeaseSet } from '../lease/lease-set.js';
+import { type LeaseSet, ofNode } from '../lease/lease-set.js';
 import type { Logger } from '../observe/log.js';
 import type { LeaseSource, StoreSnapshot } from '../store/store.js';
 import type { Clock } from './clock.js';
@@ -149,7 +149,8 @@ export class PeerTable {
     const refused: Quarantined[] = [];
     for (const lease of this.#parts.leases.leases) {
       const decision = this.#decision(lease);
-      if (typeof decision === 'string') refused.push({ key: lease.key, reason: decision });
+      if (typeof decision === 'string')
+        refused.push({ key: lease.key, reason: ofNode(lease.holder, decision) });
       else entries.push({ lease, peers: decision });
     }
     this.#entries = entries;

@@ -97,7 +97,7 @@ export class LeaseSet {
     const claimants: Claimant[] = [];
     const refuse = (key: string, reason: string, holder?: string) => {
       if (key === this.#ownKey) return;
-      const why = by(holder, reason);
+      const why = ofNode(holder, reason);
       const good = this.#inForce.get(key);
       const lives = good && !hasEnded(good.lease, nowMs);
       if (lives) claimants.push(good);
@@ -137,7 +137,7 @@ export class LeaseSet {
         settled.set(key, claimant);
         continue;
       }
-      const why = by(claimant.lease.holder, refused);
+      const why = ofNode(claimant.lease.holder, refused);
       // A living peer whose record now reaches for what is another's keeps what it had.
       const before = this.#inForce.get(key);
       const keeps = before !== undefined && claims.claim(before.lease) === null;
@@ -170,7 +170,7 @@ function judge(record: LeaseRecord, context: LeaseContext): Judged {
 }
 
 /** Says whose it is, where that is known. */
-function by(holder: string | undefined, reason: string): string {
+export function ofNode(holder: string | undefined, reason: string): string {
   return holder === undefined ? reason : `node ${holder}: ${reason}`;
 }
 

@@ -3,43 +3,11 @@ import assert from 'node:assert/strict';
 import { mkdir, rm } from 'node:fs/promises';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Namespace } from '../../src/lab/namespace.js';
-import { type UdpFlow, udpFlow } from '../../src/lab/traffic.js';
 import { type AgentNode, labOfThree, labOfTwo, vxlanLease } from '../support/agent-node.js';
+import { assertWhole, flow, flowing, RATE } from '../support/flowing.js';
 import { base, cannotRun, pings, until } from '../support/namespaces.js';
 
 const skip = await cannotRun();
-const RATE = 2000;
-
-function flow(from: Namespace, to: Namespace, address: string, durationMs: number): Promise<UdpFlow> {
-  return udpFlow(from, to, address, { durationMs, packetsPerSecond: RATE, payloadBytes: 400 });
-}
-
-/** Flow after flow, none of which loses anything, until `work` is done. */
-async function flowing(
-  from: Namespace,
-  to: Namespace,
-  address: string,
-  work: () => Promise<void>,
-): Promise<void> {
-  let isDone = false;
-  const done = work().finally(() => {
-    isDone = true;
-  });
-  // It is awaited below, after the flow that ran when it failed.
-  done.catch(() => {});
-  while (!isDone) assertWhole(await flow(from, to, address, 1500), RATE);
-  await done;
-}
-
-function assertWhole({ sent, received, lost }: UdpFlow, leastSent: number): void {
-  assert.deepEqual(
-    { lost, refused: sent.refused, duplicated: received.duplicated, reordered: received.reordered },
-    { lost: 0, refused: 0, duplicated: 0, reordered: 0 },
-  );
-  assert.ok(sent.sent >= leastSent, `only ${sent.sent} sent`);
-}
-
 async function peerKeys(node: AgentNode): Promise<string[]> {
   return ((await node.peers()) as { key: string }[]).map(({ key }) => key);
 }

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { FlannelLoop } from '../../src/lab/flannel-loop.js';
 import type { Namespace } from '../../src/lab/namespace.js';
 import { type FlannelLease, leaseKeyOf, leaseValueOf, readLease } from './flannel-lease.js';
-import type { FlannelRecords } from './flannel-records.js';
+import { areGiven, type FlannelRecords } from './flannel-records.js';
 import { FlannelVxlan } from './flannel-vxlan.js';
 import { until } from './namespaces.js';
 
@@ -74,11 +74,13 @@ export class FlannelNode {
       backendType: type === 'vxlan' ? 'vxlan' : '',
       ...{ mac: mac(4), macV6: mac(6) },
     };
-    const key = (await this.#heldKey()) ?? this.#newKey();
+    const records = this.#records;
+    const key = areGiven(records) ? await records.given() : ((await this.#heldKey()) ?? this.#newKey());
     const value = leaseValueOf(attributes, vni);
-    await this.#records.put(key, value);
+    await records.put(key, value);
     this.#own = readLease(key, value);
     for (const device of vxlans) await device.configure(this.lease);
+    if (areGiven(records)) await records.up();
     const { signal } = this.#stopping;
     this.#running = this.#follow(vxlans, signal);
     this.#running.catch(() => {});
@@ -105,12 +107,15 @@ export class FlannelNode {
   async #ensureDevices(): Promise<FlannelVxlan[]> {
     const { namespace, iface, publicIp, publicIpv6 } = this.#place;
     const { v4, v6, vni, port, mtuBytes } = this.#cluster;
-    const wanted = { iface, vni, port, mtuBytes: mtuBytes - 50 };
+    const macs = areGiven(this.#records) ? await this.#records.macs() : { 4: null, 6: null };
+    const ensure = (family: 4 | 6, local: string) =>
+      FlannelVxlan.ensure(namespace, {
+        ...{ iface, vni, port, mtuBytes: mtuBytes - 50 },
+        ...{ family, local, mac: macs[family] },
+      });
     const devices: FlannelVxlan[] = [];
-    if (v4 && publicIp)
-      devices.push(await FlannelVxlan.ensure(namespace, { ...wanted, family: 4, local: publicIp }));
-    if (v6 && publicIpv6)
-      devices.push(await FlannelVxlan.ensure(namespace, { ...wanted, family: 6, local: publicIpv6 }));
+    if (v4 && publicIp) devices.push(await ensure(4, publicIp));
+    if (v6 && publicIpv6) devices.push(await ensure(6, publicIpv6));
     return devices;
   }
 

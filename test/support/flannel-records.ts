@@ -10,6 +10,20 @@ export interface FlannelRecords {
   remove(key: string): Promise<void>;
 }
 
+/** Where the cluster gives each node its subnet: as one of its nodes has them. */
+export interface GivenRecords extends FlannelRecords {
+  /** The key of what our node was given. */
+  given(): Promise<string>;
+  /** What our node has said of its VTEPs before. */
+  macs(): Promise<{ readonly [family in 4 | 6]: string | null }>;
+  /** Tells the cluster that the network of our node works. */
+  up(): Promise<void>;
+}
+
+export function areGiven(records: FlannelRecords): records is GivenRecords {
+  return 'given' in records;
+}
+
 /** Those of our directory store, with an end after a day as flannel's have in etcd. */
 export class DirectoryRecords implements FlannelRecords {
   readonly #subnets: string;

@@ -12,6 +12,8 @@ export interface FlannelVxlanPlan {
   readonly port: number;
   /** flannel asks for 50 bytes less than the underlay in both families; of IPv6 the kernel takes 20 more. */
   readonly mtuBytes: number;
+  /** Of a new device; null: a new one. */
+  readonly mac: string | null;
 }
 
 interface Entry {
@@ -47,7 +49,7 @@ export class FlannelVxlan {
       [data?.id === vni, data?.port === port, (data?.local ?? data?.local6) === local].every(Boolean);
     if (existing && isCompatible) return new FlannelVxlan(namespace, name, family, existing.address);
     if (existing) await namespace.ip('link', 'delete', name);
-    const mac = newMac();
+    const mac = plan.mac ?? newMac();
     await namespace.ip(
       ...['link', 'add', name, 'mtu', `${mtuBytes}`, 'address', mac, 'type', 'vxlan', 'id', `${vni}`],
       ...['local', local, 'dev', iface, 'dstport', `${port}`, 'nolearning'],

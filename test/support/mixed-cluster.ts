@@ -7,6 +7,8 @@ import { AgentNode, labWith } from './agent-node.js';
 import { type Etcd, startEtcd } from './etcd.js';
 import { type FlannelCluster, FlannelNode } from './flannel-node.js';
 import { DirectoryRecords, EtcdRecords, type FlannelRecords } from './flannel-records.js';
+import { type KubeLab, labOnKube } from './kube/lab.js';
+import { NodeRecords } from './kube/node-records.js';
 import { base, makeSegment, pings, until } from './namespaces.js';
 
 export interface ClusterPlan {
@@ -17,7 +19,7 @@ export interface ClusterPlan {
   /** The option of net-conf. */
   readonly mtuBytes?: number;
   /** Where the leases are. Default: a directory. */
-  readonly store?: 'etcd';
+  readonly store?: 'etcd' | 'kube';
 }
 
 const V4 = '10.77.0.0/16';
@@ -54,6 +56,7 @@ export interface MixedCluster {
   readonly records: FlannelRecords;
   /** Where they are there. */
   readonly etcd: Etcd | null;
+  readonly kube: KubeLab | null;
 }
 
 /** Nodes 192.0.2.1 (2001:db8::1) and so on. Nothing runs yet. */
@@ -83,32 +86,38 @@ export async function mixedCluster(
     // Hosts have IPv4 also where the overlay has none.
     addresses: [`192.0.2.${i + 1}/24`, ...(v6 ? [`2001:db8::${i + 1}/64`] : [])],
   }));
-  const { agents, records, etcd } = await (plan.store === 'etcd' ? onEtcd : onDirectory)(t, config, places);
+  const stores = { etcd: onEtcd, kube: onKube, directory: onDirectory };
+  const stored = await stores[plan.store ?? 'directory'](t, config, places);
+  const { agents, recordsOf, etcd = null, kube = null } = stored;
   const members = agents.map((agent, i) => {
     const place = {
       ...{ namespace: agent.namespace, iface: 'eth0', number: 101 + i },
       publicIp: v4 ? `192.0.2.${i + 1}` : null,
       publicIpv6: v6 ? `2001:db8::${i + 1}` : null,
     };
-    const member = new Member(agent, new FlannelNode(place, cluster, records));
+    const member = new Member(agent, new FlannelNode(place, cluster, recordsOf(agent)));
     // Before its namespace goes.
     t.after(() => member.flannel.stop().catch(() => {}));
     return member;
   });
-  return { members, records, etcd };
+  const [first] = agents;
+  assert.ok(first);
+  return { members, records: recordsOf(first), etcd, kube };
 }
 
 interface Stored {
   readonly agents: readonly AgentNode[];
-  readonly records: FlannelRecords;
-  readonly etcd: Etcd | null;
+  readonly recordsOf: (agent: AgentNode) => FlannelRecords;
+  readonly etcd?: Etcd;
+  readonly kube?: KubeLab;
 }
 
 type Places = Parameters<typeof makeSegment>[1];
 
 async function onDirectory(t: TestContext, config: object, places: Places): Promise<Stored> {
   const { nodes, store } = await labWith(t, config, async (make) => (await makeSegment(t, places)).map(make));
-  return { agents: nodes, records: new DirectoryRecords(store), etcd: null };
+  const records = new DirectoryRecords(store);
+  return { agents: nodes, recordsOf: () => records };
 }
 
 /** It runs on the segment too. */
@@ -124,7 +133,22 @@ async function onEtcd(t: TestContext, config: object, places: Places): Promise<S
     agent.storeFlags = [`--etcd-endpoints=${etcd.endpoints.join(',')}`];
     return agent;
   });
-  return { agents, records: new EtcdRecords(etcd), etcd };
+  const records = new EtcdRecords(etcd);
+  return { agents, recordsOf: () => records, etcd };
+}
+
+/** Each node is registered, with a PodCIDR of each family: the first of all subnets is the first node's. */
+async function onKube(t: TestContext, config: object, places: Places): Promise<Stored> {
+  const withIpv6 = places.some(({ addresses }) => addresses.length > 1);
+  const families = [...('EnableIPv4' in config ? [] : [4 as const]), ...(withIpv6 ? [6 as const] : [])];
+  const kube = await labOnKube(t, config, { names: places.map(({ label }) => label), withIpv6 });
+  for (const [i, { label, addresses }] of places.entries())
+    await kube.api.addNode(label, {
+      podCidrs: families.map((family) => (family === 4 ? `10.77.${i}.0/24` : `fd00:77:0:${i + 1}::/64`)),
+      addresses: addresses.map(base),
+    });
+  const recordsOf = ({ namespace }: AgentNode) => new NodeRecords(kube.api, namespace.label, families);
+  return { agents: kube.nodes, recordsOf, kube };
 }
 
 /** Every member reaches every other in each family. */

@@ -18,6 +18,8 @@ const port = 6443;
 /** The server in its process, call by call. */
 export class KubeApi {
   readonly url: string;
+  /** Whether the nodes of the segment reach it, as far as the test has not taken it away. */
+  isReachable = true;
   readonly #child: ChildProcess;
   #serial = 0;
   readonly #waiting = new Map<number, (answer: { value?: unknown; error?: string }) => void>();
@@ -28,6 +30,9 @@ export class KubeApi {
     child.on('message', ({ id, ...answer }: { id: number; value?: unknown; error?: string }) => {
       this.#waiting.get(id)?.(answer);
       this.#waiting.delete(id);
+    });
+    child.once('exit', () => {
+      for (const answer of this.#waiting.values()) answer({ error: 'the API server has ended' });
     });
   }
 
@@ -43,6 +48,13 @@ export class KubeApi {
   node(name: string): Promise<NodeObject> {
     return this.#call('state', 'node', name);
   }
+  nodes(): Promise<NodeObject[]> {
+    return this.#call('state', 'nodes');
+  }
+  /** As a node itself does it. */
+  patchStatus(name: string, patch: object): Promise<NodeObject> {
+    return this.#call('state', 'patchNode', name, patch, 'strategic', 'status');
+  }
   addPod(namespace: string, name: string, nodeName: string): Promise<void> {
     return this.#call('state', 'addPod', namespace, name, nodeName);
   }
@@ -53,10 +65,12 @@ export class KubeApi {
     return this.#call('state', 'compact');
   }
   stop(): Promise<void> {
+    this.isReachable = false;
     return this.#call('server', 'stop');
   }
-  start(): Promise<void> {
-    return this.#call('server', 'start');
+  async start(): Promise<void> {
+    await this.#call('server', 'start');
+    this.isReachable = true;
   }
   closeWatches(): Promise<void> {
     return this.#call('server', 'closeWatches');
@@ -78,45 +92,55 @@ export class KubeApi {
         if (error === undefined) resolve(value as T);
         else reject(new Error(error));
       });
-      this.#child.send({ id, target, method, args });
+      this.#child.send({ id, target, method, args }, (error) => {
+        if (error) reject(error);
+      });
     });
   }
 }
 
 export interface KubeLab {
   readonly api: KubeApi;
+  /** Where the server runs. */
+  readonly namespace: Namespace;
   readonly directory: string;
   readonly nodes: readonly AgentNode[];
   node(index: number): AgentNode;
+  /** The server's link, taken down and up: connections stay, and nothing passes. */
+  unplug(): Promise<void>;
+  plug(): Promise<void>;
 }
 
 export interface KubeLabSetup extends ServerSetup {
   readonly nodes?: number;
+  /** Their names, in the place of `nodes`. */
+  readonly names?: readonly string[];
   /** Beside IPv4: 2001:db8::1, 2001:db8::2, ... */
   readonly withIpv6?: boolean;
 }
 
-/** Names of the nodes: `n0`, `n1`, ... None is registered yet. `config`: of the network, beside its range. */
+/** Names of the nodes: `n0`, `n1`, ..., unless told otherwise. None is registered yet. `config`: of the network, beside its range. */
 export async function labOnKube(
   t: TestContext,
   config: object,
-  { nodes: count = 2, withIpv6 = false, ...setup }: KubeLabSetup = {},
+  { nodes: count = 2, names: given, withIpv6 = false, ...setup }: KubeLabSetup = {},
 ): Promise<KubeLab> {
   const directory = await mkdtemp(join(tmpdir(), 'twill-kube-'));
   t.after(() => rm(directory, { recursive: true, force: true }));
-  const places = Array.from({ length: count }, (_, i) => ({
-    label: `n${i}`,
+  const names = given ?? Array.from({ length: count }, (_, i) => `n${i}`);
+  const places = names.map((label, i) => ({
+    label,
     addresses: [`192.0.2.${i + 1}/24`, ...(withIpv6 ? [`2001:db8::${i + 1}/64`] : [])],
   }));
   const namespaces = await makeSegment(t, [...places, { label: 'kube', addresses: [`${host}/24`] }]);
-  const place = namespaces.at(-1);
+  const place = namespaces.pop();
   if (!place) throw new Error('a segment without the server');
   const api = await startKubeApi(place, setup);
   const netConf = join(directory, 'net-conf.json');
   await writeFile(netConf, JSON.stringify({ Network: network, ...config }));
-  const nodes = namespaces.slice(0, count).map((namespace, i) => {
+  const nodes = namespaces.map((namespace) => {
     const node = new AgentNode(namespace, directory, '');
-    node.environment = { NODE_NAME: `n${i}` };
+    node.environment = { NODE_NAME: namespace.label };
     // Each host has its own.
     node.storeFlags = [...['--kube-subnet-mgr', `--kube-api-url=${api.url}`, `--net-config-path=${netConf}`]];
     t.after(() => node.stop('SIGKILL'));
@@ -127,7 +151,15 @@ export async function labOnKube(
     if (!found) throw new Error(`there is no node ${index}`);
     return found;
   };
-  return { api, directory, nodes, node };
+  const link = async (state: 'up' | 'down') => {
+    await place.ip('link', 'set', 'eth0', state);
+    api.isReachable = state === 'up';
+  };
+  return {
+    ...{ api, namespace: place, directory, nodes, node },
+    unplug: () => link('down'),
+    plug: () => link('up'),
+  };
 }
 
 async function startKubeApi(namespace: Namespace, setup: ServerSetup): Promise<KubeApi> {
