@@ -8,7 +8,14 @@
  */
 import { Agent as Node } from './agent/agent.js';
 import type { AgentStatus, PeerStatus, TraceStatus } from './agent/told.js';
-import { type EtcdFields, etcdStoreOptions, type RunFields, runOptionsOf } from './config/agent-options.js';
+import {
+  type EtcdFields,
+  etcdStoreOptions,
+  type KubeFields,
+  kubeStoreOptions,
+  type RunFields,
+  runOptionsOf,
+} from './config/agent-options.js';
 import { TwillError, wrongType } from './errors.js';
 import { IpAddress } from './net/ip.js';
 import { createLogger, type Logger } from './observe/log.js';
@@ -25,7 +32,7 @@ export type {
   PeerStatus,
   TraceStatus,
 } from './agent/told.js';
-export type { EtcdFields, RunFields } from './config/agent-options.js';
+export type { EtcdFields, KubeFields, RunFields } from './config/agent-options.js';
 export { type ArgumentError, TwillError, type TwillErrorCode } from './errors.js';
 export { IpAddress, type IpFamily } from './net/ip.js';
 export { MacAddress } from './net/mac.js';
@@ -173,4 +180,22 @@ export async function openEtcdStore(fields: EtcdFields = {}): Promise<Store> {
   const options = etcdStoreOptions(fields);
   if (options.kind !== 'etcd') throw new TwillError('ERR_TWILL_INTERNAL', 'these are not options of etcd');
   return openStore(options);
+}
+
+/**
+ * Leases in Kubernetes, as flannel keeps them: each node's subnet is its PodCIDR, which the cluster gives, and annotations say
+ * how it is reached. Nothing is asked yet: an API server that is not there is waited for by the agent. Throws TypeError,
+ * RangeError.
+ *
+ * @example
+ * ```ts
+ * import { Agent, openKubeStore } from 'twill/agent';
+ *
+ * const store = await openKubeStore({ environment: process.env });
+ * await using agent = await Agent.start({ store, ipMasq: true, logLevel: 'info' });
+ * console.log(agent.status().node.subnet);
+ * ```
+ */
+export async function openKubeStore(fields: KubeFields = {}): Promise<AnyStore> {
+  return openStore(kubeStoreOptions(fields));
 }

@@ -72,6 +72,29 @@ export interface EtcdFields {
   readonly password?: string;
 }
 
+/** For `openKubeStore`. */
+export interface KubeFields {
+  /** Our node by its name; where it is missing, `environment` must say which it is. */
+  readonly node?: string;
+  /** `https://HOST:PORT`, in the place of the kubeconfig's server; by itself, without any credentials. */
+  readonly apiUrl?: string;
+  /** Path of a kubeconfig. */
+  readonly kubeconfigFile?: string;
+  /**
+   * Where a pod is told of its cluster, usually `process.env`: `KUBERNETES_SERVICE_HOST` and `_PORT`, `NODE_NAME` or `POD_NAME`
+   * and `POD_NAMESPACE`, `KUBECONFIG` and `HOME`. Default: nothing is read.
+   */
+  readonly environment?: { readonly [name: string]: string | undefined };
+  /** Default `flannel.alpha.coreos.com`. */
+  readonly annotationPrefix?: string;
+  /** The network's configuration. Default `/etc/kube-flannel/net-conf.json`. */
+  readonly netConfigPath?: string;
+  /** Tell the cluster by a condition of the node when its network works. Default true. */
+  readonly setNodeNetworkUnavailable?: boolean;
+  /** Take only nodes whose public IP is among the addresses of the node. Default false. */
+  readonly verifyNodeAddresses?: boolean;
+}
+
 const RUN_FLAGS: { readonly [field in keyof RunFields]-?: string } = {
   iface: 'iface',
   ifaceRegex: 'iface-regex',
@@ -106,6 +129,19 @@ const ETCD_FLAGS: { readonly [field in keyof EtcdFields]-?: string } = {
   username: 'etcd-username',
   password: 'etcd-password',
 };
+const KUBE_FLAGS: { readonly [field in Exclude<keyof KubeFields, 'node' | 'environment'>]-?: string } = {
+  apiUrl: 'kube-api-url',
+  kubeconfigFile: 'kubeconfig-file',
+  annotationPrefix: 'kube-annotation-prefix',
+  netConfigPath: 'net-config-path',
+  setNodeNetworkUnavailable: 'set-node-network-unavailable',
+  verifyNodeAddresses: 'verify-node-addresses',
+};
+/** What Kubernetes, and flannel's manifest, tell a pod. */
+const KUBE_VARIABLES = [
+  ...['NODE_NAME', 'POD_NAME', 'POD_NAMESPACE', 'KUBERNETES_SERVICE_HOST', 'KUBERNETES_SERVICE_PORT'],
+  ...['KUBECONFIG', 'HOME'],
+];
 /** Flags that are given once for each element; other lists have commas. */
 const REPEATED = ['iface', 'ifaceRegex'];
 /** Switches that say on and off. */
@@ -124,6 +160,23 @@ export function runOptionsOf(fields: RunFields, store?: string): RunOptions {
 export function etcdStoreOptions(fields: EtcdFields): RunOptions['store'] {
   const argv = ['--store=etcd', ...argvOf('openEtcdStore', fields, ETCD_FLAGS)];
   return byRules('openEtcdStore', argv, ETCD_FLAGS).store;
+}
+
+/** What `openStore` takes. Throws as `runOptionsOf`. */
+export function kubeStoreOptions(fields: KubeFields): RunOptions['store'] {
+  const what = 'openKubeStore';
+  if (typeof fields !== 'object' || fields === null) throw wrongType(`${what}: options`, 'an object', fields);
+  const { node, environment = {}, ...flags } = fields;
+  if (typeof environment !== 'object' || environment === null)
+    throw wrongType(`${what}: environment`, 'an object such as process.env', environment);
+  const told = KUBE_VARIABLES.flatMap((name) => (environment[name] ? [[name, environment[name]]] : []));
+  const env: { [name: string]: string } = Object.fromEntries(told);
+  if (node !== undefined) env['NODE_NAME'] = node;
+  const isNamed = env['NODE_NAME'] || (env['POD_NAME'] && env['POD_NAMESPACE']);
+  if (!isNamed || (node !== undefined && typeof node !== 'string'))
+    throw wrongType(`${what}: node`, 'the name of our node, which environment does not tell', node);
+  const argv = ['--kube-subnet-mgr', ...argvOf(what, flags, KUBE_FLAGS)];
+  return byRules(what, argv, KUBE_FLAGS, env).store;
 }
 
 function argvOf(what: string, fields: object, flags: { readonly [field: string]: string }): string[] {
@@ -155,9 +208,10 @@ function byRules(
   what: string,
   argv: readonly string[],
   flags: { readonly [field: string]: string },
+  env: { readonly [name: string]: string } = {},
 ): RunOptions {
   try {
-    return runOptions(argv, {});
+    return runOptions(argv, env);
   } catch (error) {
     if (!(error instanceof TwillError) || error.code !== 'ERR_TWILL_USAGE') throw error;
     const fieldOf = new Map(Object.entries(flags).map(([field, flag]) => [flag, field]));

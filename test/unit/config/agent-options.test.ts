@@ -1,8 +1,19 @@
 /** The agent's options as an object: what each amounts to is what its flag amounts to. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Agent, type AgentOptions, openDirectoryStore, openEtcdStore } from '../../../src/agent.js';
-import { etcdStoreOptions, type RunFields, runOptionsOf } from '../../../src/config/agent-options.js';
+import {
+  Agent,
+  type AgentOptions,
+  openDirectoryStore,
+  openEtcdStore,
+  openKubeStore,
+} from '../../../src/agent.js';
+import {
+  etcdStoreOptions,
+  kubeStoreOptions,
+  type RunFields,
+  runOptionsOf,
+} from '../../../src/config/agent-options.js';
 import { runFlags, runOptions } from '../../../src/config/run-options.js';
 import { storeFlags } from '../../../src/config/store-options.js';
 import { IpAddress } from '../../../src/net/ip.js';
@@ -98,4 +109,36 @@ test('stores: the rules of the flags, the names of the fields', async () => {
   await assert.rejects(openEtcdStore({ host: 'x' } as object), { ...argument, name: 'TypeError' });
   await assert.rejects(openDirectoryStore(''), { ...argument, name: 'TypeError' });
   await assert.rejects(openDirectoryStore(7 as never), { ...argument, name: 'TypeError' });
+});
+
+test('a store of Kubernetes: every flag has its field, and the environment counts where it is given', async () => {
+  const env = { NODE_NAME: 'n1', KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' };
+  const other = { TWILL_KUBE_API_URL: 'http://192.0.2.9', PATH: '/bin' };
+  assert.deepEqual(
+    kubeStoreOptions({ environment: { ...env, ...other } }),
+    runOptions(['--kube-subnet-mgr'], env).store,
+  );
+  const fields = {
+    ...{ apiUrl: 'https://192.0.2.1:6443/', kubeconfigFile: '/k', annotationPrefix: 'org.com/x' },
+    ...{ netConfigPath: '/n', setNodeNetworkUnavailable: false, verifyNodeAddresses: true },
+  };
+  assert.deepEqual(kubeStoreOptions({ node: 'n2', ...fields }), {
+    ...{ kind: 'kube', apiUrl: 'https://192.0.2.1:6443', kubeconfigFile: '/k', usualKubeconfigs: [] },
+    ...{ annotationPrefix: 'org.com/x-', netConfigPath: '/n', node: { name: 'n2' } },
+    ...{ verifyNodeAddresses: true, setNetworkUnavailable: false },
+  });
+  const flags = storeFlags.filter(({ name }) => /kube|net-config|node-/.test(name));
+  // `kube-subnet-mgr` is the call itself.
+  assert.equal(Object.keys(fields).length, flags.length - 1);
+  const argument = { code: 'ERR_TWILL_ARGUMENT' };
+  const rejected = (given: object | null, name: 'TypeError' | 'RangeError', message: RegExp) =>
+    assert.rejects(openKubeStore(given as object), { ...argument, name, message });
+  await rejected({}, 'TypeError', /node must be the name of our node/);
+  await rejected({ node: 7 }, 'TypeError', /node must be .* not 7/);
+  await rejected({ environment: { POD_NAME: 'p' } }, 'TypeError', /node must be/);
+  await rejected({ node: 'n', environment: 'x' }, 'TypeError', /environment must be an object/);
+  await rejected({ node: 'N 1' }, 'RangeError', /NODE_NAME="N 1" is no name of Kubernetes/);
+  await rejected({ node: 'n', apiUrl: 'ftp://x' }, 'RangeError', /^openKubeStore: apiUrl: "ftp:\/\/x"/);
+  await rejected({ node: 'n', nodes: 'x' }, 'TypeError', /options must be made of apiUrl/);
+  await rejected(null, 'TypeError', /options must be an object/);
 });
