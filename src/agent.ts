@@ -188,13 +188,9 @@ export async function openEtcdStore(fields: EtcdFields = {}): Promise<Store> {
  * RangeError.
  *
  * @example
- * ```ts
- * import { Agent, openKubeStore } from 'twill/agent';
- *
  * const store = await openKubeStore({ environment: process.env });
  * await using agent = await Agent.start({ store, ipMasq: true, logLevel: 'info' });
  * console.log(agent.status().node.subnet);
- * ```
  */
 export async function openKubeStore(fields: KubeFields = {}): Promise<AnyStore> {
   return openStore(kubeStoreOptions(fields));

@@ -1,6 +1,7 @@
 /** The store of Kubernetes on its API: what it reads and writes, and that nothing is lost whatever the server does. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openKubeStore as openStoreOfProgram } from '../../src/agent.js';
 import type { LeaseAttributes } from '../../src/lease/lease.js';
 import { LeaseSet } from '../../src/lease/lease-set.js';
 import { IpAddress } from '../../src/net/ip.js';
@@ -261,4 +262,20 @@ test('nothing is asked for that the list of requests does not name', async (t) =
   await followed.hasKeys('10.244.0.0-24');
   const asked = new Set(server.asked.map(({ verb, resource }) => `${verb} ${resource}`));
   assert.deepEqual([...asked].sort(), ALL_REQUESTS.map(({ verb, resource }) => `${verb} ${resource}`).sort());
+});
+
+test('as a program opens it: by fields, and by what a pod is told', async (t) => {
+  const server = await startServer(t);
+  server.state.addNode('own', { podCidrs: ['10.100.9.0/24'] });
+  server.state.addNode('a', flannelPlan(1));
+  const { netConfigPath } = await kubeOptionsFor(t, server);
+  for (const own of [{ node: 'own' }, { environment: { NODE_NAME: 'own' } }]) {
+    const store = await openStoreOfProgram({ apiUrl: server.url, netConfigPath, ...own });
+    t.after(() => store.close());
+    assert.match(await store.readConfig(), /"Network":"10\.0\.0\.0\/8"/);
+    assert.deepEqual(
+      (await store.list()).records.map(({ key, holder }) => [key, holder]),
+      [['10.100.1.0-24', 'a']],
+    );
+  }
 });

@@ -159,6 +159,13 @@ export class KubeApiServer {
     const url = new URL(request.url ?? '', 'http://x');
     const found = DISCOVERY[url.pathname];
     if (found && request.method === 'GET') return this.#json(response, found);
+    const { pathname } = url;
+    if (this.state.objects.has(pathname)) {
+      const { method = '', headers } = request;
+      const given = body === '' ? null : (parsed(body) as { [field: string]: unknown });
+      const asked = { method, path: pathname, query: Object.fromEntries(url.searchParams), body: given };
+      return this.#json(response, this.state.objects.answer({ ...asked, type: headers['content-type'] }));
+    }
     const pod = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/]+)$/.exec(url.pathname);
     const node = /^\/api\/v1\/nodes(?:\/([^/]+)(?:\/(status))?)?$/.exec(url.pathname);
     if (!pod && !node)

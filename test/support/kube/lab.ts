@@ -55,6 +55,13 @@ export class KubeApi {
   patchStatus(name: string, patch: object): Promise<NodeObject> {
     return this.#call('state', 'patchNode', name, patch, 'strategic', 'status');
   }
+  /** Of what a manifest brought, by its path. */
+  object(path: string): Promise<{ readonly [field: string]: unknown }> {
+    return this.#call('state', 'object', path);
+  }
+  setObjectStatus(path: string, status: object): Promise<void> {
+    return this.#call('state', 'setObjectStatus', path, status);
+  }
   addPod(namespace: string, name: string, nodeName: string): Promise<void> {
     return this.#call('state', 'addPod', namespace, name, nodeName);
   }

@@ -43,7 +43,8 @@ export function patchedNode(
   return result;
 }
 
-function merge(target: Fields, patch: Fields, kind: PatchKind, path: string): Fields {
+/** A new object; lists are merged by their keys in a Node alone. */
+export function merge(target: Fields, patch: Fields, kind: PatchKind, path: string): Fields {
   if (kind === 'strategic' && patch['$patch'] === 'replace') {
     const { $patch: _, ...rest } = patch;
     return rest;

@@ -1,5 +1,6 @@
 /** What a cluster's API server knows: nodes and pods, each change with a version, and of the last ones the history. */
 import { ApiError, type NodeObject, type NodePlan, nodeObject, type PodObject } from './objects.js';
+import { OtherObjects } from './other-objects.js';
 import { type PatchKind, patchedNode } from './patch.js';
 
 export interface WatchEvent {
@@ -9,6 +10,8 @@ export interface WatchEvent {
 }
 
 export class KubeState {
+  /** Beside nodes and pods. */
+  readonly objects = new OtherObjects();
   #version = 1000;
   #serial = 0;
   readonly #nodes = new Map<string, NodeObject>();
@@ -45,6 +48,16 @@ export class KubeState {
     const { name } = node.metadata;
     if (this.#nodes.has(name)) throw new ApiError(409, 'AlreadyExists', `nodes "${name}" already exists`);
     return this.#write('ADDED', node);
+  }
+
+  /** As `kubectl get` shows it. */
+  object(path: string): object {
+    return this.objects.get(path);
+  }
+
+  /** As a controller reports of what it has done. */
+  setObjectStatus(path: string, status: object): void {
+    this.objects.setStatus(path, status);
   }
 
   addPod(namespace: string, name: string, nodeName: string): void {

@@ -63,6 +63,8 @@ for (const name of names) {
         path,
       );
     assert.deepEqual(settings(unit, 'RuntimeDirectoryPreserve'), ['yes'], 'subnet.env stays');
+    // With it test/interop measures how much memory an agent takes.
+    assert.deepEqual(settings(unit, 'Environment'), ['NODE_OPTIONS=--max-semi-space-size=2']);
   });
 }
 
