@@ -31,7 +31,10 @@ export class Pair implements AsyncDisposable {
   ): Promise<Pair> {
     const [near, far] = (['near', 'far'] as const).map((side, i) =>
       // Infinity is a number that JSON does not know.
-      fork(end, [system, side, `${ports[i]}`, `${others[i]}`], { serialization: 'advanced' }),
+      fork(end, [system, side, `${ports[i]}`, `${others[i]}`], {
+        serialization: 'advanced',
+        execArgv: [...process.execArgv, '--expose-gc'],
+      }),
     ) as [ChildProcess, ChildProcess];
     const pair = new Pair(system, near, far);
     try {

@@ -53,7 +53,7 @@ function cells({ system, lengthBytes, all, rate, ratio }: Row): string[] {
   ];
 }
 
-/** Resident memory of both ends as a long run goes on. */
+/** Resident memory and heap of both ends as a long run goes on; what was allocated for each packet. */
 export function residentTable(parts: { readonly [name: string]: Measured }): string[] {
   const rows = Object.entries(parts).map(([name, { returned, lost, seconds, near, far }]) => {
     const collections = (near.collections + far.collections) / (returned / 1e6);
@@ -64,12 +64,25 @@ export function residentTable(parts: { readonly [name: string]: Measured }): str
         thousands(returned / seconds),
         mebibytes(near.residentBytes),
         mebibytes(far.residentBytes),
+        mebibytes(near.heapBytes),
+        mebibytes(far.heapBytes),
       ],
       `${((near.allocatedBytes + far.allocatedBytes) / returned).toFixed(2)} B`,
       ...[collections.toFixed(2), `${lost}`],
     ];
   });
-  const header = ['at the', 'packets', 'per second', 'near RSS', 'far RSS', 'heap', 'GC', 'lost'];
+  const header = [
+    'at the',
+    'packets',
+    'per second',
+    'near RSS',
+    'far RSS',
+    'near heap',
+    'far heap',
+    'allocated',
+    'GC',
+    'lost',
+  ];
   return ['', ...table(header, rows)];
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Pair } from '../../../bench/embedder/pair.js';
 import { embedderTable, residentTable } from '../../../bench/embedder/report.js';
-import { runEmbedder, SYSTEMS } from '../../../bench/embedder/run.js';
+import { growthOf, heapBytesOf, runEmbedder, SYSTEMS } from '../../../bench/embedder/run.js';
 
 // Ports of this process's own.
 const port = 30_000 + (process.pid % 1000) * 2;
@@ -40,9 +40,25 @@ test('the bench of rounds: a line for each size and system, and the floors', {
   );
 });
 
+test('a million packets through the user port and back leave nothing behind', {
+  timeout: 240_000,
+}, async () => {
+  await using pair = await Pair.open('batches', [port, port + 1]);
+  // Code is compiled, pool and queues are touched.
+  const half = 500_000;
+  const before = await pair.exchange(64, half, Infinity);
+  const after = await pair.exchange(64, half, Infinity);
+  assert.equal(after.returned + after.lost, half);
+  // Whatever were kept of a packet, an object of it or its buffer, would be more than this.
+  const grown = growthOf(before, after) / after.returned;
+  assert.ok(grown < 8, `${grown} bytes a packet`);
+  assert.ok(heapBytesOf([after]) < 8, `${heapBytesOf([after])} bytes allocated a packet`);
+});
+
 test('the long bench: memory at its start, middle and end', { timeout: 120_000 }, async () => {
   const lines: string[] = [];
   await runEmbedder((line) => lines.push(line), ['--packets=20000']);
+  assert.match(lines.join('\n'), /of 10000 packets: -?\d+ bytes more, -?\d+\.\d{3} a packet/);
   assert.deepEqual(
     lines.slice(2, 5).map((line) => line.split(/ +/).slice(0, 2).join(' ')),
     ['start 200', 'middle 10000', 'end 10000'],
@@ -50,7 +66,13 @@ test('the long bench: memory at its start, middle and end', { timeout: 120_000 }
 });
 
 test('the tables: medians, spreads, and what a packet took at both ends together', () => {
-  const usage = { allocatedBytes: 1000, collections: 1, processorMicros: 300, residentBytes: 50 << 20 };
+  const usage = {
+    allocatedBytes: 1000,
+    collections: 1,
+    processorMicros: 300,
+    residentBytes: 50 << 20,
+    heapBytes: 5 << 20,
+  };
   const one = { returned: 1000, lost: 2, seconds: 0.01, near: usage, far: usage };
   const summary = (median: number, low: number, high: number) => ({ median, low, high, count: 3 });
   const row = {
@@ -65,7 +87,7 @@ test('the tables: medians, spreads, and what a packet took at both ends together
   ]);
   assert.deepEqual(residentTable({ start: one }), [
     '',
-    'at the  packets  per second  near RSS  far RSS   heap    GC       lost',
-    'start   1000     100.0 k     50.0 MiB  50.0 MiB  2.00 B  2000.00  2',
+    'at the  packets  per second  near RSS  far RSS   near heap  far heap  allocated  GC       lost',
+    'start   1000     100.0 k     50.0 MiB  50.0 MiB  5.0 MiB    5.0 MiB   2.00 B     2000.00  2',
   ]);
 });
