@@ -77,6 +77,7 @@ export class Agent implements AsyncDisposable {
   readonly finished: Promise<void>;
 
   private constructor(node: Node, store: AnyStore | null) {
+    if (!(node instanceof Node)) throw wrongType('Agent', 'made by Agent.start', node);
     this.#node = node;
     this.finished = node.finished.finally(() => store?.close());
     this.finished.catch(() => {});
