@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Namespace } from '../../../src/lab/namespace.js';
@@ -136,15 +136,17 @@ export class RunningContainer {
         this.#output += text;
       });
     t.after(async () => {
-      if (!this.isRunning) return;
-      const end = once(this.#process, 'exit');
-      // Its first process, so that the runtime takes away what it made; where there is none yet, all.
-      try {
-        process.kill(this.pid, 'SIGKILL');
-      } catch {
-        this.#process.kill('SIGKILL');
+      if (this.isRunning) {
+        const end = once(this.#process, 'exit');
+        // Its first process, so that the runtime takes away what it made; where there is none yet, all.
+        try {
+          process.kill(this.pid, 'SIGKILL');
+        } catch {
+          this.#process.kill('SIGKILL');
+        }
+        await end;
       }
-      await end;
+      removeCgroups(id);
     });
   }
 
@@ -181,4 +183,17 @@ function childOf(pid: number): number {
     if (child !== '') return Number(child);
   }
   throw new Error(`process ${pid} has no child`);
+}
+
+const CGROUPS = '/sys/fs/cgroup';
+
+/** Those that the runtime has left: it is at its end before the last process of the container is. */
+function removeCgroups(id: string): void {
+  for (const hierarchy of ['', ...readdirSync(CGROUPS)]) {
+    try {
+      rmdirSync(join(CGROUPS, hierarchy, id));
+    } catch (error) {
+      if (!['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
 }
