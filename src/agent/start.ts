@@ -243,7 +243,7 @@ function wire(
   const device = new DeviceKeeper({
     ...{ plane, netlink, logger, clock },
     explain: (error) => explained(error, netlink, backend, plane.deviceName),
-    supplanter: () => (carriesTunnels(plane) ? supplanter(place.wanted, netlink, plane.kind) : null),
+    supplanter: () => (carriesTunnels(plane) ? supplanter(place.wanted, netlink, plane) : null),
     supplanterOfRoutes: () => supplanterOfRoutes(plane.deviceName),
     mended,
   });

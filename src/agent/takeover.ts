@@ -27,7 +27,7 @@ export function takeable(wanted: WantedDevice, netlink: Pick<Netlink, 'links' | 
 export function supplanter(
   wanted: WantedDevice,
   netlink: Pick<Netlink, 'links'>,
-  ours: Plane['kind'],
+  ours: Pick<Plane, 'kind' | 'deviceIndexes'>,
 ): TwillError | null {
   let leftovers: Leftover[] = [];
   try {
@@ -35,9 +35,11 @@ export function supplanter(
   } catch {
     // A foreign device is in the way: that may pass.
   }
-  const device = leftovers.find(({ kind, name, isTwills }) =>
-    ours === 'kernel' ? kind === 'vxlan' && !isTwills : kind === 'vxlan' && name === wanted.name,
-  );
+  const device = leftovers.find(({ kind, name, index, isTwills }) => {
+    if (kind !== 'vxlan') return false;
+    // One of ours that has lost its alias is still the one that we have made.
+    return ours.kind === 'kernel' ? !isTwills && !ours.deviceIndexes?.includes(index) : name === wanted.name;
+  });
   if (!device) return null;
   const flanneld = findFlanneld();
   const who = flanneld ? `flanneld (process ${flanneld.pid})` : 'flannel';

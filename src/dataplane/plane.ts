@@ -117,6 +117,8 @@ export interface Plane {
   readonly kind: PlaneKind;
   /** Of ours; where the host's routes carry the packets, the interface that they leave by. */
   readonly deviceName: string;
+  /** Numbers of our devices, where the kernel's carry the packets: 0 for one that is not there. */
+  readonly deviceIndexes?: readonly number[];
   /** Changes of neighbours and forwarding entries concern it too. */
   readonly watchesNeighbours: boolean;
   /** Largest inner packet in bytes; another one after `rebind` to an interface of another MTU. */

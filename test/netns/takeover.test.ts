@@ -246,6 +246,12 @@ test("flannel's own device in the place of the kernel's that we keep: we end, an
   const [a] = nodes;
   a.run([KERNEL]);
   const { mac } = (await a.started()).backend;
+  const [{ ifalias }] = JSON.parse(await a.namespace.ip('-j', 'link', 'show', 'flannel.1'));
+  assert.match(ifalias, /^twill /);
+  await a.namespace.ip('link', 'set', 'flannel.1', 'alias', 'uplink of pods');
+  await until('a device is not another one for its alias', async () =>
+    (await a.namespace.ip('link', 'show', 'flannel.1')).includes(`alias ${ifalias}`),
+  );
   const vxlan = 'type vxlan id 1 local 192.0.2.1 dev eth0 dstport 8472 nolearning';
   const replace = `ip link delete flannel.1; ip link add flannel.1 address 0e:2a:00:00:00:07 ${vxlan}`;
   // Where we are quicker with a new one of ours, flannel tries again.

@@ -88,6 +88,10 @@ export class KernelPlane implements Plane {
     return Math.min(...this.#devices.map(({ plan }) => plan.mtu));
   }
 
+  get deviceIndexes(): readonly number[] {
+    return this.#devices.map(({ index }) => index);
+  }
+
   get devices(): readonly string[] {
     return this.#devices.map(({ plan }) => plan.name);
   }
