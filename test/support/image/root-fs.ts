@@ -8,6 +8,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from '
 import { join } from 'node:path';
 import { root } from '../documents.js';
 import { plainEnvironment } from '../packed.js';
+import { OWN_TARGET, prebuilt } from '../prebuilt.js';
 import { stages } from './dockerfile.js';
 
 /** As Docker calls this machine's. */
@@ -83,6 +84,7 @@ function runInside(path: string, command: string): void {
 export function assembleImage(): { readonly path: string; remove(): void } {
   const step = stages()[0]?.instructions.at(-1);
   if (step?.keyword !== 'RUN') throw new Error('the build ends with another step');
+  prebuilt(OWN_TARGET);
   const archive = systemArchive();
   const folder = mkdtempSync(join(root, 'build/image/root-'));
   const remove = () => rmSync(folder, { recursive: true, force: true });
