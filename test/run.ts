@@ -12,7 +12,7 @@ import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, symlinkSync
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemArchive } from './support/image/root-fs.js';
-import { OWN_TARGET } from './support/prebuilt.js';
+import { MUSL_TARGET, OWN_TARGET } from './support/prebuilt.js';
 
 const self = fileURLToPath(import.meta.url);
 const compiled = dirname(self);
@@ -159,7 +159,7 @@ function sanitizedEnvironment(): Record<string, string> {
 }
 
 /** The addons of the package that the tests make. */
-const TESTED_PREBUILDS = [OWN_TARGET, 'linux-arm64-glibc'];
+const TESTED_PREBUILDS = [OWN_TARGET, 'linux-arm64-glibc', ...(MUSL_TARGET ? [MUSL_TARGET] : [])];
 /** Tests of the layers that need no machine to themselves. */
 const UNIT = ['unit/', 'golden/', 'pair/'];
 const isOf = (folders: readonly string[]) => (name: string) =>

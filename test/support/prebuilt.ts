@@ -7,6 +7,8 @@ import { root } from './documents.js';
 export const prebuiltFolder = join(root, 'prebuilds');
 /** The one for this machine, which is the ordinary build. */
 export const OWN_TARGET = `linux-${process.arch}-glibc`;
+/** null: nothing here compiles it. */
+export const MUSL_TARGET = process.arch === 'x64' ? 'linux-x64-musl' : null;
 
 /** Where the addon for `target` is, made anew if a source is younger. `npm test` has made those that the tests want. */
 export function prebuilt(target: string): string {
