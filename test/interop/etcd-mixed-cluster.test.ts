@@ -1,21 +1,14 @@
 /** On real etcd: nodes as flanneld makes them beside ours, and one that changes hands while the others send. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { changesHandsAndBack, HANDS } from '../support/change-of-hands.js';
+import { changesHandsAndBack, HANDS, PLANS } from '../support/change-of-hands.js';
 import { noEtcd } from '../support/etcd.js';
-import { type ClusterPlan, entriesOf, type Member, mixedCluster } from '../support/mixed-cluster.js';
+import { entriesOf, type Member, mixedCluster } from '../support/mixed-cluster.js';
 import { cannotRun } from '../support/namespaces.js';
 
 const skip = (await cannotRun()) || noEtcd();
 
-const plans: [string, ClusterPlan][] = [
-  ['vxlan', { type: 'vxlan', families: [4] }],
-  ['udp', { type: 'udp', families: [4] }],
-  ['vxlan in both families', { type: 'vxlan', families: [4, 6] }],
-  ['vxlan, IPv6 alone, with VNI and port of its own', { type: 'vxlan', families: [6], vni: 7, port: 4789 }],
-];
-
-for (const [name, plan] of plans) {
+for (const [name, plan] of PLANS) {
   test(`on etcd two flannel nodes and two of ours, one changes hands and back: ${name}`, {
     skip,
     timeout: 180_000,

@@ -8,6 +8,8 @@ import { runOptions } from '../../src/config/run-options.js';
 import { readDocument, root } from '../support/documents.js';
 import { type Difference, differences } from '../support/kube/differences.js';
 import {
+  AGENT,
+  ARGS,
   type Container,
   type DaemonSet,
   type Manifest,
@@ -19,8 +21,6 @@ import { schemaFaults } from '../support/kube/schemas.js';
 import { cannotRunTools as skip, tool } from '../support/kube/tools.js';
 
 const CHART = 'deploy/helm/twill';
-const AGENT = 'DaemonSet twill: spec.template.spec.containers.0';
-const ARGS = ['--ip-masq', '--kube-subnet-mgr', '--healthz-port=8081'];
 
 async function rendered(values: object = {}, ...more: readonly string[]): Promise<Manifest[]> {
   const set = Object.entries(values).flatMap(([name, value]) => [

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { changesHandsAndBack, HANDS } from '../support/change-of-hands.js';
+import { changesHandsAndBack, HANDS, PLANS } from '../support/change-of-hands.js';
 import { flowing } from '../support/flowing.js';
 import type { KubeLab } from '../support/kube/lab.js';
 import { PREFIX } from '../support/kube/lab.js';
@@ -46,14 +46,7 @@ async function versionOf({ api }: KubeLab, { namespace }: Member): Promise<strin
   return (await api.node(namespace.label)).metadata.resourceVersion;
 }
 
-const plans: [string, ClusterPlan][] = [
-  ['vxlan', { type: 'vxlan', families: [4] }],
-  ['udp', { type: 'udp', families: [4] }],
-  ['vxlan in both families', { type: 'vxlan', families: [4, 6] }],
-  ['vxlan, IPv6 alone, with VNI and port of its own', { type: 'vxlan', families: [6], vni: 7, port: 4789 }],
-];
-
-for (const [name, plan] of plans) {
+for (const [name, plan] of PLANS) {
   test(`on Kubernetes two flannel nodes and two of ours, one changes hands and back: ${name}`, {
     skip,
     timeout: 180_000,

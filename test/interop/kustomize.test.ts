@@ -9,6 +9,8 @@ import { runOptions } from '../../src/config/run-options.js';
 import { readDocument, root } from '../support/documents.js';
 import { differences } from '../support/kube/differences.js';
 import {
+  AGENT,
+  ARGS,
   type Container,
   type DaemonSet,
   type Manifest,
@@ -20,8 +22,6 @@ import { schemaFaults } from '../support/kube/schemas.js';
 import { cannotRunTools as skip, tool } from '../support/kube/tools.js';
 
 const KUBERNETES = 'deploy/kubernetes';
-const AGENT = 'DaemonSet twill: spec.template.spec.containers.0';
-const ARGS = ['--ip-masq', '--kube-subnet-mgr', '--healthz-port=8081'];
 
 /** As a user has it: the base from elsewhere, and what is wanted on top. */
 async function rendered(t: TestContext, components: readonly string[]): Promise<Manifest[]> {

@@ -2,11 +2,18 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { tcpBulk } from '../../src/lab/traffic.js';
-import { allReach, type Member, type MixedCluster, sending } from './mixed-cluster.js';
+import { allReach, type ClusterPlan, type Member, type MixedCluster, sending } from './mixed-cluster.js';
 import { until } from './namespaces.js';
 
 /** Who they are, in the order in which the cluster is made. */
 export const HANDS = ['moving', 'flannel', 'twill-1', 'twill-2'] as const;
+/** What is tried on each store: a name and the cluster's network. */
+export const PLANS: readonly [string, ClusterPlan][] = [
+  ['vxlan', { type: 'vxlan', families: [4] }],
+  ['udp', { type: 'udp', families: [4] }],
+  ['vxlan in both families', { type: 'vxlan', families: [4, 6] }],
+  ['vxlan, IPv6 alone, with VNI and port of its own', { type: 'vxlan', families: [6], vni: 7, port: 4789 }],
+];
 
 /**
  * `all`: what nobody may have to change for it; resolves when the node is flannel's again and all reach each other.
