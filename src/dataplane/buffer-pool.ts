@@ -140,22 +140,31 @@ export class BufferPool {
   }
 }
 
-/** Ends the lends of all of these, or of none where something is wrong with one; the slots stand in the list. */
+/** Ends the lends of all of these, or of none where something is wrong with one; how many: the slots stand in the list. */
 export function surrenderAll(
   where: string,
   packets: readonly unknown[],
   slots: Slots,
   headroom: number,
 ): number {
-  const count = packets.length;
-  // More than there are would overrun the list; some of them would be there twice.
-  if (count > slots.count) throw wrongValue(`${where}.length`, `at most ${slots.count}`, count);
-  let done = 0;
+  // A Proxy may say anything, and something else each time.
+  const length = Number(packets.length);
+  if (length > slots.count) throw wrongValue(`${where}.length`, `at most ${slots.count}`, length);
+  const { reading, list } = slots;
+  const first = slots.readingCount;
+  let count = 0;
   try {
-    for (; done < count; done++) slots.list[done] = surrender(where, packets[done], slots, headroom);
-    return count;
+    while (count < length) {
+      // What reads an element may run anything: calls that use the list, and this one.
+      reading[first + count] = surrender(where, packets[count], slots, headroom);
+      slots.readingCount = first + ++count;
+    }
   } catch (error) {
-    while (done > 0) slots.resume(slots.list[--done] as number);
+    while (count > 0) slots.resume(reading[first + --count] as number);
+    slots.readingCount = first;
     throw error;
   }
+  for (let i = 0; i < count; i++) list[i] = reading[first + i] as number;
+  slots.readingCount = first;
+  return count;
 }

@@ -60,10 +60,11 @@ export class BufferTracking {
 
 /** The stack without what is the library's own. */
 function callers(): string {
-  const before = Error.stackTraceLimit;
-  Error.stackTraceLimit = 20;
+  const { stackTraceLimit, prepareStackTrace } = Error;
+  // A program's own gives what it likes, and may do anything.
+  Object.assign(Error, { stackTraceLimit: 20, prepareStackTrace: undefined });
   const { stack = '' } = new Error('');
-  Error.stackTraceLimit = before;
+  Object.assign(Error, { stackTraceLimit, prepareStackTrace });
   const frames = stack.split('\n').slice(1);
   return frames
     .filter((frame) => !frame.includes(ownFolder))

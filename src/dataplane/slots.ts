@@ -34,6 +34,12 @@ export class Slots {
   readonly list: Uint32Array;
   readonly tracking: BufferTracking | null;
   readonly waiters: Waiters;
+  /**
+   * Slots whose lends are suspended by calls that still read their arguments. That may run code of the program, which may
+   * make such calls itself: theirs stand behind those of the call around them. None is here twice.
+   */
+  readonly reading: Uint32Array;
+  readingCount = 0;
   /** Lent now; and those that the garbage collector brought back. */
   held = 0;
   collected = 0;
@@ -54,6 +60,7 @@ export class Slots {
     this.remotes = new Remotes(records);
     this.list = new Uint32Array(list);
     this.count = this.list.length;
+    this.reading = new Uint32Array(this.count);
     this.tracking = isTracking ? new BufferTracking() : null;
     this.waiters = new Waiters(
       this.count,
@@ -143,8 +150,9 @@ export class Slots {
   /** Gives the first `count` of the list back to the pool; their lends are suspended. */
   give(count: number): void {
     const { list } = this;
+    const isOverwritten = this.tracking !== null && this.#slab.byteLength > 0;
     for (let i = 0; i < count; i++) {
-      if (this.tracking) this.view(list[i] as number).fill(0xdb);
+      if (isOverwritten) this.view(list[i] as number).fill(0xdb);
       this.returned(list[i] as number);
     }
     try {

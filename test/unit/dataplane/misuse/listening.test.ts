@@ -224,6 +224,31 @@ test('trackBuffers: where a buffer was taken, where it went, and what is left of
   assert.deepEqual(pool.leaks(), []);
 });
 
+test('trackBuffers in a program that writes stacks in its own way', timely, async (t) => {
+  const { plane } = await open(t, { trackBuffers: true });
+  const { pool } = plane;
+  let calls = 0;
+  const own = () => {
+    calls += 1;
+    for (const packet of pool.allocateBatch(3, 10)) packet.release();
+    return [];
+  };
+  const before = Error.prepareStackTrace;
+  Error.prepareStackTrace = own;
+  let taken: PacketBuffer[];
+  try {
+    taken = pool.allocateBatch(5, 10);
+    assert.match(pool.leaks()[0]?.takenAt ?? '', /listening\.test/);
+    pool.release(taken.splice(0, 2));
+    assert.deepEqual([calls, Error.prepareStackTrace], [0, own]);
+    assert.deepEqual(new Error('its own').stack, []);
+  } finally {
+    Error.prepareStackTrace = before;
+  }
+  assert.deepEqual([pool.held, pool.free, calls], [3, SLOTS - 3, 1]);
+  pool.release(taken);
+});
+
 test(
   'forgotten packets come back by the collector, with a warning that says where they were taken',
   timely,
@@ -253,9 +278,10 @@ test(
 );
 
 test('the memory of a pool that somebody took away: errors, and no crash', timely, async (t) => {
-  const { plane, overlay } = await open(t);
+  const { plane, overlay } = await open(t, { trackBuffers: true });
   const { pool } = plane;
   const packet = pool.allocate(4) as PacketBuffer;
+  const others = pool.allocateBatch(3, 4);
   // What cannot be taken is copied, free buffers too, which the sanitizer takes for a mistake of ours.
   let isRefused = isSanitized;
   try {
@@ -266,6 +292,8 @@ test('the memory of a pool that somebody took away: errors, and no crash', timel
   if (isRefused || pool.memory.length > 0) assert.equal(packet.bytes.length, 4, 'it cannot be taken');
   else assert.throws(() => packet.bytes, { ...late, message: /the memory of this pool was transferred/ });
   assert.equal(overlay.send([packet]), 1);
+  pool.release(others);
+  assert.deepEqual([pool.held, pool.free], [0, SLOTS - 1]);
   plane.step();
   await plane.close();
   assert.equal(pool.held, 0);
