@@ -8,8 +8,8 @@
 
 namespace twill {
 
-// False where JavaScript can run no more, because the environment ends: then nothing was called. What the
-// function throws is the process's, as with any event. Needs a HandleScope.
+// False where JavaScript can run no more, because the environment ends: before the function was called or in
+// its middle. What the function throws is the process's, as with any event. Needs a HandleScope.
 inline bool CallFromLoop(Napi::Env env, napi_value function, std::initializer_list<napi_value> arguments) {
   std::vector<napi_value> values(arguments);
   napi_value receiver = nullptr;
@@ -20,8 +20,7 @@ inline bool CallFromLoop(Napi::Env env, napi_value function, std::initializer_li
   napi_value thrown = nullptr;
   if (status != napi_pending_exception || napi_get_and_clear_last_exception(env, &thrown) != napi_ok)
     return false;
-  napi_fatal_exception(env, thrown);
-  return true;
+  return napi_fatal_exception(env, thrown) == napi_ok;
 }
 
 }  // namespace twill

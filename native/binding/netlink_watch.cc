@@ -24,6 +24,8 @@ struct Watch {
     if (stopped) return;
     stopped = true;
     uv_poll_stop(&poll);
+    // Now: the memory may outlive what Node-API has of the environment.
+    listener.Reset();
     uv_close(reinterpret_cast<uv_handle_t*>(&poll),
              [](uv_handle_t* handle) { delete static_cast<Watch*>(handle->data); });
   }
@@ -35,8 +37,9 @@ struct Watch {
     std::vector<NetlinkAnswer> answers = socket.Drain(lost);
     Napi::Value told = news(env, answers, lost);
     if (told.IsUndefined()) return;
-    // The environment ends, and its hook has not come to us yet.
-    if (!CallFromLoop(env, listener.Value(), {told})) uv_poll_stop(&poll);
+    bool called = CallFromLoop(env, listener.Value(), {told});
+    // The environment ends, and its hook has not come to us yet; what ran may have stopped us before.
+    if (!called && !stopped) uv_poll_stop(&poll);
   }
 };
 

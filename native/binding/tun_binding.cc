@@ -77,8 +77,8 @@ class WatchedTun {
     Napi::Env env = env_;
     bool called =
         CallFromLoop(env, listener_.Value(), {Napi::Number::New(env, status), Napi::Number::New(env, seen)});
-    // The environment ends, and its hook has not come to us yet.
-    if (!called) uv_poll_stop(&self->poll_);
+    // The environment ends, and its hook has not come to us yet; what ran may have closed us before.
+    if (!called && self->device_) uv_poll_stop(&self->poll_);
   }
 
   Napi::Env env_;

@@ -167,6 +167,27 @@ test('a thread that ends under traffic leaves nothing', options, async (t) => {
   assert.deepEqual(after.links, ['lo']);
 });
 
+for (const who of ['tun', 'netlink']) {
+  for (const how of ['ended', 'open']) {
+    test(
+      `a thread that is ended in a listener of ${who}, which is ${how}, leaves nothing`,
+      options,
+      async (t) => {
+        const [{ before, after }] = await step(
+          await makeNamespace(t, 'tun'),
+          'worker',
+          '3',
+          'spins',
+          who,
+          how,
+        );
+        assert.deepEqual(after, before);
+        assert.deepEqual(after.links, ['lo']);
+      },
+    );
+  }
+}
+
 for (const how of ['exit', 'unref']) {
   test(`a process that ends under traffic (${how}) leaves nothing`, options, async (t) => {
     const namespace = await makeNamespace(t, 'tun');

@@ -306,9 +306,9 @@ const steps: { readonly [name: string]: (...args: string[]) => unknown } = {
   },
 
   /** The thread ends under its device: nothing is left, and the process goes on. */
-  async worker(times = '10') {
+  async worker(times = '10', ...argv: string[]) {
     const once = async () => {
-      const worker = new Worker(new URL(import.meta.url), { argv: ['busy'] });
+      const worker = new Worker(new URL(import.meta.url), { argv: argv.length > 0 ? argv : ['busy'] });
       await new Promise((resolve) => worker.once('message', resolve));
       await worker.terminate();
     };
@@ -329,6 +329,29 @@ const steps: { readonly [name: string]: (...args: string[]) => unknown } = {
     };
     more();
     parentPort?.postMessage('busy');
+  },
+
+  /** In a thread: does not come back out of its listener, which may have ended what it listens to. */
+  async spins(who = 'tun', how = 'ended') {
+    const { parentPort } = await import('node:worker_threads');
+    const spin = () => {
+      parentPort?.postMessage('spinning');
+      for (;;);
+    };
+    if (who === 'tun') {
+      const tun = new Tun({ name: 'weft0', ipv6: 'fd00:9::1/64', isUp: true });
+      tun.on('data', () => {
+        if (how === 'ended') tun.destroy();
+        process.nextTick(() => process.nextTick(spin));
+      });
+      return;
+    }
+    const watch = netlink.watch(() => {
+      if (how === 'ended') watch.stop();
+      spin();
+    });
+    // Its news; the thread lives until then.
+    new Tun({ name: 'weft0', isUp: true }).resume();
   },
 
   /** Ends the process under traffic, in its own way each. */
