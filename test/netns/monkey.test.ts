@@ -150,8 +150,11 @@ for (const row of rows) {
     const target: Target = { namespace, devices, ...underlay };
     const done = new Map<string, number>();
     const endMs = performance.now() + seconds * 1000;
-    while (performance.now() < endMs) {
-      const mischief = pick(row.mischief, chance);
+    // Each once in any order, then whatever comes.
+    const [first, order] = [[...row.mischief], new Map(row.mischief.map((one) => [one, chance()]))];
+    first.sort((one, other) => (order.get(one) ?? 0) - (order.get(other) ?? 0));
+    while (first.length > 0 || performance.now() < endMs) {
+      const mischief = first.pop() ?? pick(row.mischief, chance);
       assert.ok(mischief);
       // What is gone already cannot be deleted.
       await mischief.act(target, chance).then(

@@ -41,9 +41,18 @@ function iptables(kind: 'nft' | 'legacy'): Holder {
   };
 }
 
+/** The kernel lists tables, and chains in them, in the order in which they were made. */
+function inOrder(listed: string): string {
+  const tables = listed.split(/^(?=table )/m).map((table) => {
+    const chains = [...table.matchAll(/^\tchain [\s\S]*?^\t}$/gm)].map(([text]) => text).sort();
+    return table.replace(/^\tchain [\s\S]*^\t}$/m, () => chains.join('\n\n'));
+  });
+  return tables.sort().join('');
+}
+
 const nft: Holder = {
   ...{ name: 'nft', isNft: true },
-  list: (inside) => run(inside, 'nft -s list ruleset'),
+  list: async (inside) => inOrder(await run(inside, 'nft -s list ruleset')),
   flush: (inside) => run(inside, 'nft flush ruleset'),
 };
 export const holders = [iptables('nft'), iptables('legacy'), nft];
@@ -125,6 +134,13 @@ export function golden(holder: Holder, subnet: string, hasForeign = true): strin
       return [
         table,
         `\tcomment "rules for ${table.split(' ')[2]}"`,
+        '\tchain forward {',
+        '\t\tcomment "chain to accept flannel traffic"',
+        '\t\ttype filter hook forward priority filter; policy accept;',
+        `\t\t${ip} saddr ${n} accept`,
+        `\t\t${ip} daddr ${n} accept`,
+        '\t}',
+        '',
         '\tchain postrtg {',
         '\t\tcomment "chain to manage traffic masquerading by flannel"',
         '\t\ttype nat hook postrouting priority srcnat; policy accept;',
@@ -134,13 +150,6 @@ export function golden(holder: Holder, subnet: string, hasForeign = true): strin
         `\t\t${ip} saddr != ${n} ${ip} daddr ${s} return`,
         `\t\t${ip} saddr ${n} ${ip} daddr != ${multicast} masquerade fully-random`,
         `\t\t${ip} saddr != ${n} ${ip} daddr ${n} masquerade fully-random`,
-        '\t}',
-        '',
-        '\tchain forward {',
-        '\t\tcomment "chain to accept flannel traffic"',
-        '\t\ttype filter hook forward priority filter; policy accept;',
-        `\t\t${ip} saddr ${n} accept`,
-        `\t\t${ip} daddr ${n} accept`,
         '\t}',
         '}',
       ].join('\n');
