@@ -4,9 +4,9 @@
  *   {"method":"trace","params":{"address":"10.244.2.1"}}   ->   {"result":...}  or  {"error":{"code":...,"message":...}}
  */
 import { once } from 'node:events';
-import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
+import { chmod, link, lstat, mkdir, mkdtemp, rm, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { TwillError, type TwillErrorCode } from '../errors.js';
 import type { Json } from '../net/json.js';
@@ -37,19 +37,24 @@ const IDLE_MS = 10_000;
 const ROWS_A_PIECE = 200;
 /** sun_path holds 108 bytes with its end. */
 const LONGEST_PATH_BYTES = 107;
+/** `/.XXXXXX/s` behind a folder: where a socket is made. */
+const ROOM_BYTES = 10;
 
 export class ControlServer {
   readonly #server: Server;
   readonly #sockets: ReadonlySet<Socket>;
+  readonly #unbind: () => Promise<void>;
 
-  private constructor(server: Server, sockets: ReadonlySet<Socket>) {
+  private constructor(server: Server, sockets: ReadonlySet<Socket>, unbind: () => Promise<void>) {
     this.#server = server;
     this.#sockets = sockets;
+    this.#unbind = unbind;
   }
 
   /** Takes over a socket file that nobody listens on; one that is alive is ERR_TWILL_CONTROL. */
   static async listen(path: string, handlers: ControlHandlers): Promise<ControlServer> {
     checkPath(path);
+    checkPath(path, `${dirname(path)}${' '.repeat(ROOM_BYTES)}`);
     const sockets = new Set<Socket>();
     // Whoever ends a conversation half-way still gets what is on its way.
     const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -59,14 +64,11 @@ export class ControlServer {
     });
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o755 });
-      try {
-        await bind(server, path);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-        await removeStale(path);
-        await bind(server, path);
-      }
+      const unbind = await bind(server, path);
+      server.on('error', () => {});
+      return new ControlServer(server, sockets, unbind);
     } catch (cause) {
+      server.close();
       if (cause instanceof TwillError) throw cause;
       const fix = 'choose another with --control-socket';
       throw new TwillError(
@@ -75,13 +77,12 @@ export class ControlServer {
         { cause },
       );
     }
-    server.on('error', () => {});
-    return new ControlServer(server, sockets);
   }
 
   /** Ends the conversations and removes the socket file. A second call does nothing. */
   async close(): Promise<void> {
     if (!this.#server.listening) return;
+    await this.#unbind();
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
       for (const socket of this.#sockets) socket.destroy();
@@ -279,21 +280,35 @@ function readAnswer(text: string): Json {
   return answer.result;
 }
 
-/** Listens with the file closed to others from its first moment. */
-async function bind(server: Server, path: string): Promise<void> {
-  const before = process.umask(0o177);
+/**
+ * Listens with the file closed to others from its first moment: it is made where nobody else can look, and linked to its place
+ * when it is so. (A umask is that of the whole process, and threads have none.) Gives what removes it.
+ */
+async function bind(server: Server, path: string): Promise<() => Promise<void>> {
+  const room = await mkdtemp(`${dirname(path)}/.`);
+  const made = join(room, 's');
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(path, () => {
+      server.listen(made, () => {
         server.off('error', reject);
         resolve();
       });
     });
+    await chmod(made, 0o600);
+    await link(made, path).catch(async (error) => {
+      if (error.code !== 'EEXIST') throw error;
+      await removeStale(path);
+      await link(made, path);
+    });
+    const { ino } = await lstat(path);
+    return async () => {
+      const found = await lstat(path).catch(() => null);
+      if (found?.ino === ino) await unlink(path).catch(() => {});
+    };
   } finally {
-    process.umask(before);
+    await rm(room, { recursive: true, force: true });
   }
-  await chmod(path, 0o600);
 }
 
 async function removeStale(path: string): Promise<void> {
@@ -319,8 +334,8 @@ async function removeStale(path: string): Promise<void> {
   await unlink(path);
 }
 
-function checkPath(path: string): void {
-  if (Buffer.byteLength(path) <= LONGEST_PATH_BYTES) return;
+function checkPath(path: string, longest = path): void {
+  if (Buffer.byteLength(longest) <= LONGEST_PATH_BYTES) return;
   throw new TwillError(
     'ERR_TWILL_CONTROL',
     `control socket ${path} is too long: a path of a socket has at most ${LONGEST_PATH_BYTES} bytes`,
