@@ -21,6 +21,7 @@ import { IpAddress } from './net/ip.js';
 import { createLogger, type Logger } from './observe/log.js';
 import { DirectoryStore } from './store/directory.js';
 import { openStore } from './store/open.js';
+import { ownStore } from './store/own-store.js';
 import type { AnyStore, Store } from './store/store.js';
 
 export type {
@@ -94,13 +95,14 @@ export class Agent implements AsyncDisposable {
     const level = fields.logLevel === undefined ? 'silent' : run.logLevel;
     const logger = own ?? createLogger({ level });
     const say = (message: string) => logger.warn(message);
-    const isTheirs = typeof given === 'object';
-    const store = isTheirs ? given : await openStore(run.store, { stateDirectory: run.stateDirectory, say });
+    const theirs =
+      given === undefined || typeof given === 'string' ? null : ownStore('Agent.start: store', given);
+    const store = theirs ?? (await openStore(run.store, { stateDirectory: run.stateDirectory, say }));
     try {
       const node = await Node.start(run, { store, logger, ...(signal && { signal }) });
-      return new Agent(node, isTheirs ? null : store);
+      return new Agent(node, theirs ? null : store);
     } catch (error) {
-      if (!isTheirs) await store.close();
+      if (!theirs) await store.close();
       throw error;
     }
   }
@@ -138,20 +140,18 @@ export class Agent implements AsyncDisposable {
   }
 }
 
+const LOGGER_METHODS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;
+
 function checked(options: AgentOptions): AgentOptions {
   if (typeof options !== 'object' || options === null)
     throw wrongType('Agent.start: options', 'an object', options);
-  const { store, signal } = options;
+  const { logger, signal } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw wrongType('Agent.start: signal', 'an AbortSignal', signal);
-  if (store === undefined || typeof store === 'string') return options;
-  const methods = ['readConfig', 'list', 'watch', 'close'] as const;
-  const missing =
-    typeof store === 'object' && store !== null
-      ? methods.find((name) => typeof store[name] !== 'function')
-      : 'readConfig';
-  if (missing !== undefined)
-    throw wrongType('Agent.start: store', `text, or a Store with ${missing}()`, store);
+  if (logger !== undefined) {
+    const missing = LOGGER_METHODS.find((name) => typeof logger?.[name] !== 'function');
+    if (missing !== undefined) throw wrongType('Agent.start: logger', `a Logger with ${missing}()`, logger);
+  }
   return options;
 }
 
