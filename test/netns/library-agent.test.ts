@@ -87,7 +87,7 @@ test('the example: two agents over a store of one’s own carry a ping, and go w
 });
 
 async function step(namespace: Namespace, ...args: string[]) {
-  const { stdout } = await namespace.exec(process.execPath, [steps, ...args]);
+  const { stdout } = await namespace.exec(process.execPath, ['--expose-gc', steps, ...args], 60_000);
   return stdout
     .trim()
     .split('\n')
@@ -126,4 +126,60 @@ test('starts that fail leave nothing, name the reason, and close only what is th
   ]);
   assert.deepEqual(links, ['lo', 'eth0']);
   assert.equal(closed, 0, 'a store that was brought along stays open');
+});
+
+for (const [how, ending] of [
+  ['exit', { code: 7, signal: null }],
+  ['throws', { code: 1, signal: null }],
+  ['stops', { code: 0, signal: null }],
+  ['waits', { code: null, signal: 'SIGKILL' }],
+] as const) {
+  test(`a process that ends while its agent carries (${how}): no device is left, and the next start has room`, {
+    skip,
+    timeout: 60_000,
+  }, async (t) => {
+    const [a] = await makePair(t, ['192.0.2.1/24'], ['192.0.2.2/24']);
+    const path = await folder(t);
+    const child = a.spawn(process.execPath, [steps, 'end', path, how], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    child.stdout?.once('data', () => child.kill('SIGKILL'));
+    const [code, signal] = await once(child, 'exit');
+    assert.deepEqual({ code, signal }, ending);
+    const links = JSON.parse(await a.ip('-j', 'link')) as { ifname: string }[];
+    assert.deepEqual(links.map(({ ifname }) => ifname).sort(), ['eth0', 'lo']);
+    const [found] = await step(a, 'life', path);
+    assert.equal(found.ready, true);
+  });
+}
+
+test('threads that end while their agent carries, in every way, leave nothing', {
+  skip,
+  timeout: 120_000,
+}, async (t) => {
+  const [a] = await makePair(t, ['192.0.2.1/24'], ['192.0.2.2/24']);
+  const [{ outcomes, before, after }] = await step(a, 'threads', await folder(t));
+  assert.deepEqual(outcomes, [1, 7, 'the program’s own', 0]);
+  assert.deepEqual(after, before);
+  assert.deepEqual(after.links, ['lo', 'eth0']);
+});
+
+test('an agent that is forgotten goes on', { skip, timeout: 60_000 }, async (t) => {
+  const [a] = await makePair(t, ['192.0.2.1/24'], ['192.0.2.2/24']);
+  const [found] = await step(a, 'forgotten', await folder(t));
+  assert.deepEqual(found, { again: 'ERR_TWILL_CONTROL', links: ['lo', 'eth0', 'flannel.1'] });
+});
+
+test('a store that throws: the start fails with its error; a node that lives is in trouble, and well again', {
+  skip,
+  timeout: 60_000,
+}, async (t) => {
+  const [a] = await makePair(t, ['192.0.2.1/24'], ['192.0.2.2/24']);
+  const [found] = await step(a, 'thrown', await folder(t));
+  const own = 'the program’s own';
+  assert.deepEqual(found, {
+    // Only when there is a lease is one replaced.
+    starts: { readConfig: own, list: own, create: own, '': 'it started', replace: own },
+    ...{ afterStarts: ['lo', 'eth0'], ready: true, peers: 1, trouble: own, strays: [] },
+  });
 });

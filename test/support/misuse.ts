@@ -43,6 +43,25 @@ export async function ends(where: string, expected: unknown, act: () => unknown)
   assert.deepEqual(found, expected, where);
 }
 
+/** A value, or a Refusal: see `ends`. */
+type Outcome = unknown;
+
+/** One member of a public class, and what it ends with in each situation. */
+export interface Row<On> {
+  /** The member, used as it should be. */
+  readonly call: (on: On) => unknown;
+  /** While its object is in use. */
+  readonly open: Outcome;
+  /** Once more. Absent: the same. */
+  readonly again?: Outcome;
+  /** When the object's end was asked for and is still under way, in a listener of it, and afterwards. Absent: as open. */
+  readonly closed?: Outcome;
+  /** When what it stands on was taken away by others. Absent: as open. */
+  readonly gone?: Outcome;
+  /** Wrong arguments; nothing happens then. Null: it takes none. */
+  readonly wrong: readonly (readonly [act: (on: On) => unknown, outcome: Refusal])[] | null;
+}
+
 type Type = { readonly name: string; readonly prototype: object };
 
 /** Names of what a class offers: methods and accessors, and `static open`. */
