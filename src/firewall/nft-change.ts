@@ -5,7 +5,7 @@
 import type { IpFamily } from '../net/ip.js';
 import type { FamilyWish } from './engine.js';
 import { type ListedChain, type ListedTable, NFT_CHAINS, NFT_TABLES, nftRuleText } from './nft-text.js';
-import { PURPOSES } from './rules.js';
+import { PURPOSES, type Purpose } from './rules.js';
 
 export interface NftChange {
   /** For `nft -f -`. */
@@ -19,12 +19,13 @@ export interface NftChange {
 /** Whether what is listed stands for the chain as we write it. */
 type AreSame = (chain: string, listed: string) => boolean;
 
-/** `listed` null: there is no such table. null: all is as wanted. */
+/** `listed` null: there is no such table. null: all is as wanted, as far as `purposes` go. */
 export function nftChange(
   family: IpFamily,
   wish: FamilyWish,
   listed: ListedTable | null,
   areSame: AreSame = (chain, text) => chain === text,
+  purposes: readonly Purpose[] = PURPOSES,
 ): NftChange | null {
   const table = NFT_TABLES[family];
   const place = `${table.family} ${table.name}`;
@@ -36,7 +37,7 @@ export function nftChange(
   const lines: string[] = [];
   const written: string[] = [];
   const reasons: string[] = [];
-  for (const purpose of PURPOSES) {
+  for (const purpose of purposes) {
     const { name, hook, comment } = NFT_CHAINS[purpose];
     const chain = `${place} ${name}`;
     const remove = [`flush chain ${chain}`, `delete chain ${chain}`];

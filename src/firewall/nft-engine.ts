@@ -11,6 +11,7 @@ import {
 } from './engine.js';
 import { nftChange } from './nft-change.js';
 import { type ListedTable, NFT_TABLES, parseListed } from './nft-text.js';
+import { PURPOSES, type Purpose } from './rules.js';
 import { complaint, type Tools } from './tools.js';
 
 export class NftEngine implements Engine {
@@ -42,24 +43,47 @@ export class NftEngine implements Engine {
     const change = this.#change(wish, listed);
     if (!change) return [];
     const write = async () => {
-      const failure = await this.#apply(change.input);
-      if (failure === null || this.#lacksRandomPorts) return this.#wrote(change.written, failure);
-      // The kernel or nft may not know random ports: then the same without them is taken.
-      this.#lacksRandomPorts = true;
-      const plain = this.#change(wish, listed);
-      const isOther = plain && plain.input !== change.input;
-      if (isOther && (await this.#apply(plain.input)) === null) return this.#wrote(plain.written, null);
-      this.#lacksRandomPorts = false;
-      return failure;
+      const failure = await this.#write(wish, listed);
+      // The kernel may lack what one chain needs: the others are set without it.
+      return failure === null ? null : this.#writeEach(wish, listed, failure);
     };
     return [{ where: `table ${NFT_TABLES[this.#family].name}`, reasons: change.reasons, write }];
   }
 
-  #change(wish: FamilyWish, listed: ListedTable | null) {
+  /** Why these chains could not be set, in one transaction; null: they are. */
+  async #write(
+    wish: FamilyWish,
+    listed: ListedTable | null,
+    purposes?: readonly Purpose[],
+  ): Promise<string | null> {
+    const change = this.#change(wish, listed, purposes);
+    if (!change) return null;
+    const failure = await this.#apply(change.input);
+    if (failure === null || this.#lacksRandomPorts) return this.#wrote(change.written, failure);
+    // The kernel or nft may not know random ports: then the same without them is taken.
+    this.#lacksRandomPorts = true;
+    const plain = this.#change(wish, listed, purposes);
+    const isOther = plain && plain.input !== change.input;
+    if (isOther && (await this.#apply(plain.input)) === null) return this.#wrote(plain.written, null);
+    this.#lacksRandomPorts = false;
+    return failure;
+  }
+
+  async #writeEach(wish: FamilyWish, listed: ListedTable | null, together: string): Promise<string | null> {
+    const concerned = PURPOSES.filter((purpose) => this.#change(wish, listed, [purpose]));
+    if (concerned.length < 2) return together;
+    const failures: string[] = [];
+    for (const purpose of concerned) {
+      const failure = await this.#write(wish, listed, [purpose]);
+      if (failure !== null) failures.push(failure);
+    }
+    return failures.length === 0 ? null : [...new Set(failures)].join('; ');
+  }
+
+  #change(wish: FamilyWish, listed: ListedTable | null, purposes?: readonly Purpose[]) {
     const rules = this.#lacksRandomPorts ? withoutRandomPorts(wish.rules) : wish.rules;
-    return nftChange(this.#family, { ...wish, rules }, listed, (written, now) =>
-      this.#forms.areSame(written, now),
-    );
+    const areSame = (written: string, now: string) => this.#forms.areSame(written, now);
+    return nftChange(this.#family, { ...wish, rules }, listed, areSame, purposes);
   }
 
   /** null: there is no such table. A text: why it cannot be listed. */

@@ -231,31 +231,39 @@ test('no such program: one line, not ready; where nothing is asked for nobody mi
   await a.started();
 });
 
-test('a kernel without nat: that table is named, the rules that need none are set, and the node carries on', {
-  skip,
-  timeout: 60_000,
-}, async (t) => {
-  const { a } = await makeWorld(t, inIptables);
-  a.environment = { ...a.environment, ...(await preload(t, 'netlink')), TWILL_TEST_NO_NAT: '1' };
-  a.run([...RULES, '--iptables-resync=1', '--healthz-port=8081']);
-  await until('it is named', async () =>
-    /^rules .*TROUBLE: iptables-nft: table nat: /m.test(await a.twill('status').catch(() => '')),
-  );
-  assert.match(
-    (await a.get('/readyz')).text,
-    /^firewall: iptables-nft: table nat: [^\n]+ip6tables-nft: table nat: /m,
-  );
-  assert.match(await readFile(a.subnetFile, 'utf8'), /^FLANNEL_IPMASQ=true$/m);
-  for (const program of ['iptables-nft', 'ip6tables-nft']) {
-    const rules = await run(a.namespace, `${program} -S`);
-    assert.equal(rules.match(/^-A FLANNEL-FWD .*-j ACCEPT$/gm)?.length, 2, rules);
-  }
-  assert.equal(
-    a.logged('error').filter((line) => line.startsWith('rules of this host')).length,
-    1,
-    'said once',
-  );
-});
+for (const holder of holders.filter(({ name }) => name !== 'iptables-legacy')) {
+  test(`${holder.name}, a kernel without nat: that is named, the rules that need none are set, and the node carries on`, {
+    skip,
+    timeout: 60_000,
+  }, async (t) => {
+    const { a } = await makeWorld(t, holder);
+    a.environment = { ...a.environment, ...(await preload(t, 'netlink')), TWILL_TEST_NO_NAT: '1' };
+    a.run([...RULES, '--iptables-resync=1', '--healthz-port=8081']);
+    const [v4, v6] = holder.isNft
+      ? ['nft: table flannel-ipv4: ', 'nft: table flannel-ipv6: ']
+      : ['iptables-nft: table nat: ', 'ip6tables-nft: table nat: '];
+    const named = new RegExp(`^rules .*TROUBLE: ${v4}`, 'm');
+    await until('it is named', async () => named.test(await a.twill('status').catch(() => '')));
+    assert.match((await a.get('/readyz')).text, new RegExp(`^firewall: ${v4}[^\\n]+${v6}`, 'm'));
+    assert.match(await readFile(a.subnetFile, 'utf8'), /^FLANNEL_IPMASQ=true$/m);
+    const forward = holder.isNft
+      ? ['nft list table ip flannel-ipv4', 'nft list table ip6 flannel-ipv6']
+      : ['iptables-nft -S', 'ip6tables-nft -S'];
+    for (const line of forward) {
+      const rules = await run(a.namespace, line);
+      assert.equal(
+        rules.match(/^-A FLANNEL-FWD .*-j ACCEPT$|^\t\tip6? [sd]addr \S+ accept$/gm)?.length,
+        2,
+        rules,
+      );
+    }
+    assert.equal(
+      a.logged('error').filter((line) => line.startsWith('rules of this host')).length,
+      1,
+      'said once',
+    );
+  });
+}
 
 test('ip6tables alone is missing: it is named, IPv4 has its rules, and IPv6 when it is installed', {
   skip,

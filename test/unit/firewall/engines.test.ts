@@ -171,6 +171,26 @@ test('nft: random ports only where the kernel knows them; another refusal is nam
   );
 });
 
+test('nft: a kernel that lacks what one chain needs gets the other one', async () => {
+  const { engine, state, tools } = fakeNft((input) =>
+    input.includes('type nat') ? 'Error: Could not process rule: No such file or directory\n' : null,
+  );
+  const first = await engine.converge(wish);
+  assert.equal(first.isRight, false);
+  assert.equal(
+    first.trouble,
+    'nft: table flannel-ipv4: Error: Could not process rule: No such file or directory',
+  );
+  assert.equal(engine.lacksRandomPorts, false);
+  const chains = state.ruleset.get('ip flannel-ipv4')?.chains;
+  assert.deepEqual([...(chains?.keys() ?? [])], ['forward']);
+  assert.equal(chains?.get('forward')?.rules.length, 2);
+  const before = tools.calls.length;
+  assert.deepEqual(await engine.converge(wish), { ...first, mended: [] }, 'the same words again');
+  // One look, and that chain with random ports and without.
+  assert.equal(tools.calls.length, before + 3);
+});
+
 test('nft: a version that lists a rule in other words is not written to for ever', async () => {
   const { engine, tools } = fakeNft(undefined, (text) => text.replace('& 0x00004000 ==', 'and 0x4000 =='));
   assert.equal((await engine.converge(wish)).isRight, true);
