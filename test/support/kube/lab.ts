@@ -133,7 +133,7 @@ export async function labOnKube(
   { nodes: count = 2, names: given, withIpv6 = false, ...setup }: KubeLabSetup = {},
 ): Promise<KubeLab> {
   const directory = await mkdtemp(join(tmpdir(), 'twill-kube-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+  t.after(() => rm(directory, { recursive: true, force: true, maxRetries: 10 }));
   const names = given ?? Array.from({ length: count }, (_, i) => `n${i}`);
   const places = names.map((label, i) => ({
     label,
