@@ -13,6 +13,7 @@ import type { Lease, LeaseAttributes, LeaseSubnets } from '../lease/lease.js';
 import type { Logger } from '../observe/log.js';
 import type { PutOptions, Store, StoreRecord, StoreSnapshot } from '../store/store.js';
 import { type Clock, goDuration } from './clock.js';
+import { ForeignHand } from './foreign-hand.js';
 import {
   decoded,
   ended,
@@ -66,9 +67,7 @@ export class LeaseHolder implements OwnLease {
   #isMoved = false;
   readonly #namesakes: Namesakes;
   #wake: () => void = () => {};
-  #foreignValue: string | null = null;
-  /** What another hand had written was put right since the last renewal: two that are as stubborn make no storm. */
-  #isPutRight = false;
+  readonly #foreignHand: ForeignHand;
 
   /** `doubt`: the record is to be looked at afresh as soon as the store serves. */
   private constructor(terms: LeaseTerms, record: StoreRecord, doubt: boolean) {
@@ -76,6 +75,7 @@ export class LeaseHolder implements OwnLease {
     this.#attributes = terms.attributes;
     this.#namesakes = new Namesakes(terms);
     this.#perseverance = new Perseverance(terms);
+    this.#foreignHand = new ForeignHand(terms.logger);
     this.#record = record;
     this.#lease = decodeLease(record);
     this.#doubt = doubt;
@@ -202,7 +202,7 @@ export class LeaseHolder implements OwnLease {
       return;
     }
     this.#adopt(record);
-    this.#isPutRight = false;
+    this.#foreignHand.renewed();
     logger.info({ key }, `Lease renewed, new expiration: ${timeText(record)}`);
   }
 
@@ -223,32 +223,16 @@ export class LeaseHolder implements OwnLease {
       const there = snapshot.records.find((record) => record.key === key);
       const claim = there && decoded(there);
       if (there && claim && isOurs(claim.attributes) && !ended(there, clock.nowMs())) {
-        const isForeign = there.value !== value && !this.#isMoved;
-        const willWait = this.#isPutRight;
-        if (isForeign && there.value !== this.#foreignValue) {
-          const until = willWait ? 'put right when renewed' : 'put right';
-          logger.warn(
-            { key, value: there.value },
-            `lease ${key} was rewritten by another hand: it is ${until}`,
-          );
-          this.#foreignValue = there.value;
-        }
         this.#adopt(there);
-        if (isForeign && !willWait && !isSeenAgain && there.expiresAtMs !== undefined) {
+        if (there.value === value) return;
+        const answer = this.#isMoved ? 'write' : this.#foreignHand.answer(there, isSeenAgain);
+        if (answer === 'leave') return;
+        if (answer === 'wait') {
           isSeenAgain = true;
           await clock.sleep(SUPPLANTED_WITHIN_MS, signal);
           continue;
         }
-        // A reservation is never renewed, so what its value lacks is mended whenever it is seen.
-        const canWait = there.expiresAtMs !== undefined && willWait && !this.#isMoved;
-        const isMended = there.value === value || canWait;
-        if (isForeign && !willWait) {
-          this.#isPutRight = true;
-          this.#foreignValue = null;
-        }
-        const mended = isMended
-          ? there
-          : await store.replace(key, there.revision, value, sameLife(there, ttlMs));
+        const mended = await store.replace(key, there.revision, value, sameLife(there, ttlMs));
         return mended ? this.#adopt(mended) : undefined;
       }
       if (there && claim && !isOurs(claim.attributes) && !ended(there, clock.nowMs())) {
