@@ -5,50 +5,12 @@
 
 #include <thread>
 
-#include "encap/vxlan.h"
 #include "support/path.h"
 #include "support/user_ports.h"
 
 namespace twill {
 
 namespace {
-
-EngineConfig ConfigOf(size_t workers, uint32_t pool_slots = 512) {
-  EngineConfig config;
-  config.encap = "vxlan";
-  config.tunnel.mac = test::kOwnMac;
-  config.node.cluster_port = 8472;
-  config.node.AddOwn(test::Prefix("10.5.1.0/24"));
-  config.node.icmp_source_v4 = test::Address("10.5.1.0");
-  config.overlay_user = config.underlay_user = true;
-  config.workers = workers;
-  config.pool_slots = pool_slots;
-  return config;
-}
-
-std::unique_ptr<Engine> NewEngine(EngineConfig config) {
-  auto engine = Engine::Open(std::move(config));
-  REQUIRE(engine.ok());
-  return std::move(*engine);
-}
-
-// One record for Publish: 10.5.2.0/24 at 192.0.2.2, this port.
-std::vector<uint8_t> SetPeer(uint16_t port) {
-  auto op = test::Hex(
-      "01 04 18 04 0000 c6d2326f8f44 00000000 0a050200000000000000000000000000 "
-      "c0000202000000000000000000000000");
-  StoreBe16(&op[4], port);
-  return op;
-}
-
-test::Bytes FromPeer() {
-  Peer row;
-  row.subnet.address.family = 4;
-  Vxlan(1, test::kPeerMac).Cook(test::kOwnMac, row);
-  test::Bytes payload(row.header.begin(), row.header.end()), inner = test::IpPacket({});
-  payload.insert(payload.end(), inner.begin(), inner.end());
-  return payload;
-}
 
 bool Holds(const Tally& tally) {
   return tally.received == tally.delivered + tally.TotalDrops();
@@ -57,13 +19,14 @@ bool Holds(const Tally& tally) {
 }  // namespace
 
 TEST_CASE("engine: a packet out and a packet in, stepped by the caller") {
-  auto engine = NewEngine(ConfigOf(0));
-  REQUIRE(engine->Publish(SetPeer(8472)).ok());
+  auto engine = test::NewEngine(test::ConfigOf(0));
+  REQUIRE(engine->Publish(test::SetPeer(8472)).ok());
   test::Shape out;
   out.source = "10.5.1.9";
   out.destination = "10.5.2.9";
   REQUIRE(test::Push(*engine, *engine->overlay_channel(), test::IpPacket(out)));
-  REQUIRE(test::Push(*engine, *engine->underlay_channel(), FromPeer(), {test::Address("192.0.2.2"), 40'000}));
+  REQUIRE(test::Push(*engine, *engine->underlay_channel(), test::FromPeer(),
+                     {test::Address("192.0.2.2"), 40'000}));
   CHECK(engine->Step() == 2);
   Packet sent, delivered;
   REQUIRE(engine->underlay_channel()->Pull(&sent, 1) == 1);
@@ -77,11 +40,11 @@ TEST_CASE("engine: a packet out and a packet in, stepped by the caller") {
 }
 
 TEST_CASE("engine: a caller may publish as often as it likes between two steps") {
-  auto engine = NewEngine(ConfigOf(0));
-  REQUIRE(engine->Publish(SetPeer(1)).ok());
+  auto engine = test::NewEngine(test::ConfigOf(0));
+  REQUIRE(engine->Publish(test::SetPeer(1)).ok());
   REQUIRE(test::Push(*engine, *engine->overlay_channel(), test::IpPacket({})));
   CHECK(engine->Step() == 1);
-  for (uint16_t port = 2; port < 6; port++) CHECK(*engine->Publish(SetPeer(port)) == port);
+  for (uint16_t port = 2; port < 6; port++) CHECK(*engine->Publish(test::SetPeer(port)) == port);
   CHECK(engine->Trace(test::Address("10.5.2.1")).peer.endpoint.port == 5);
 }
 
@@ -90,11 +53,11 @@ TEST_CASE("engine: workers, program and control side at once: nothing is lost or
   TWILL_RANDOM(random);
   for (size_t workers : {1, 2}) {
     CAPTURE(workers);
-    EngineConfig config = ConfigOf(workers);
+    EngineConfig config = test::ConfigOf(workers);
     std::atomic<size_t> calls{0};
     config.on_user_event = [&calls](UserEvent) { calls++; };
-    auto engine = NewEngine(std::move(config));
-    REQUIRE(engine->Publish(SetPeer(1)).ok());
+    auto engine = test::NewEngine(std::move(config));
+    REQUIRE(engine->Publish(test::SetPeer(1)).ok());
     const size_t count = test::Times(40'000);
     size_t encap = 0, decap = 0;  // pushed
     std::atomic<bool> pushed_all{false}, done{false};
@@ -102,7 +65,7 @@ TEST_CASE("engine: workers, program and control side at once: nothing is lost or
     std::thread control([&] {
       for (;;) {
         bool last = pushed_all.load();
-        wrong += !engine->Publish(SetPeer(static_cast<uint16_t>(++changes % 60'000 + 1))).ok();
+        wrong += !engine->Publish(test::SetPeer(static_cast<uint16_t>(++changes % 60'000 + 1))).ok();
         EngineStats stats = engine->Stats();
         wrong += !Holds(stats.encap) || !Holds(stats.decap);
         if (last && stats.encap.received == encap && stats.decap.received == decap) break;
@@ -123,7 +86,7 @@ TEST_CASE("engine: workers, program and control side at once: nothing is lost or
       bool outward = random.OneIn(2);
       test::Bytes bytes = random.OneIn(3) ? test::AnyPacket(random)
                           : outward       ? test::IpPacket({})
-                                          : FromPeer();
+                                          : test::FromPeer();
       UserChannel& channel = outward ? *engine->overlay_channel() : *engine->underlay_channel();
       while (!test::Push(*engine, channel, bytes, {test::Address("192.0.2.2"), 40'000})) drain();
       (outward ? encap : decap)++;
@@ -147,15 +110,15 @@ TEST_CASE("engine: workers, program and control side at once: nothing is lost or
 
 TEST_CASE("engine: a worker that is stuck does not turn, and turns again when it goes on" *
           doctest::test_suite("threads")) {
-  EngineConfig config = ConfigOf(2);
+  EngineConfig config = test::ConfigOf(2);
   std::atomic<bool> is_stuck{false}, may_go{false};
   config.on_user_event = [&](UserEvent event) {
     if (event != UserEvent::kUnderlayReadable) return;
     is_stuck = true;
     while (!may_go) std::this_thread::yield();
   };
-  auto engine = NewEngine(std::move(config));
-  REQUIRE(engine->Publish(SetPeer(1)).ok());
+  auto engine = test::NewEngine(std::move(config));
+  REQUIRE(engine->Publish(test::SetPeer(1)).ok());
   // Whether all turn within the time that a busy machine may take.
   auto turns = [&engine](int milliseconds) {
     engine->Turning();
@@ -179,16 +142,16 @@ TEST_CASE("engine: a worker that is stuck does not turn, and turns again when it
 }
 
 TEST_CASE("engine: closed, it answers still and moves nothing" * doctest::test_suite("threads")) {
-  auto engine = NewEngine(ConfigOf(2));
-  REQUIRE(engine->Publish(SetPeer(9)).ok());
+  auto engine = test::NewEngine(test::ConfigOf(2));
+  REQUIRE(engine->Publish(test::SetPeer(9)).ok());
   engine->Close();
   engine->Close();
   CHECK(engine->closed());
   CHECK(engine->Step() == 0);
   CHECK(engine->overlay_channel() == nullptr);
   CHECK(engine->Stats().peers == 1);
-  CHECK(engine->Publish(SetPeer(10)).ok());
-  CHECK(engine->Publish(SetPeer(11)).ok());
+  CHECK(engine->Publish(test::SetPeer(10)).ok());
+  CHECK(engine->Publish(test::SetPeer(11)).ok());
   CHECK(engine->Trace(test::Address("10.5.2.1")).peer.endpoint.port == 11);
   auto wrong = engine->Publish(test::Bytes(47));
   REQUIRE_FALSE(wrong.ok());
@@ -196,7 +159,7 @@ TEST_CASE("engine: closed, it answers still and moves nothing" * doctest::test_s
 }
 
 TEST_CASE("engine: an unknown encapsulation is an error") {
-  EngineConfig config = ConfigOf(0);
+  EngineConfig config = test::ConfigOf(0);
   config.encap = "gre";
   auto engine = Engine::Open(std::move(config));
   REQUIRE_FALSE(engine.ok());

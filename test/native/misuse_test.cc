@@ -17,25 +17,13 @@ namespace {
 
 constexpr uint32_t kSlots = 512;
 
-// One peer, 10.5.2.0/24, that nothing of ours listens to: whatever goes to it comes out of the underlay.
+// What goes to its peer comes out of the underlay.
 std::unique_ptr<Engine> NewEngine(size_t workers, std::function<void(UserEvent)> on_event) {
-  EngineConfig config;
-  config.encap = "vxlan";
-  config.tunnel.mac = test::kOwnMac;
-  config.node.cluster_port = 8472;
-  config.node.AddOwn(test::Prefix("10.5.1.0/24"));
-  config.node.icmp_source_v4 = test::Address("10.5.1.0");
-  config.overlay_user = config.underlay_user = true;
-  config.workers = workers;
-  config.pool_slots = kSlots;
+  EngineConfig config = test::ConfigOf(workers, kSlots);
   config.on_user_event = std::move(on_event);
-  auto engine = Engine::Open(std::move(config));
-  REQUIRE(engine.ok());
-  auto peer = test::Hex(
-      "01 04 18 04 2118 c6d2326f8f44 00000000 0a050200000000000000000000000000 "
-      "c0000202000000000000000000000000");
-  REQUIRE((*engine)->Publish(peer).ok());
-  return std::move(*engine);
+  auto engine = test::NewEngine(std::move(config));
+  REQUIRE(engine->Publish(test::SetPeer(8472)).ok());
+  return engine;
 }
 
 // Waits for it as long as a busy machine may take.

@@ -44,19 +44,10 @@ std::string Text(uint32_t n, uint8_t host) {
 }
 
 std::unique_ptr<Engine> NewEngine(size_t workers, bool source_check = true) {
-  EngineConfig config;
-  config.encap = "vxlan";
-  config.tunnel.mac = test::kOwnMac;
-  config.node.cluster_port = 8472;
-  config.node.AddOwn(test::Prefix("10.5.1.0/24"));
+  EngineConfig config = test::ConfigOf(workers, 2048);
   config.node.source_check = source_check;
   config.node.inner_mtu_bytes = test::kInnerMtu;
-  config.overlay_user = config.underlay_user = true;
-  config.workers = workers;
-  config.pool_slots = 2048;
-  auto engine = Engine::Open(std::move(config));
-  REQUIRE(engine.ok());
-  return std::move(*engine);
+  return test::NewEngine(std::move(config));
 }
 
 test::Bytes Framed(const test::Bytes& inner) {

@@ -6,7 +6,6 @@
 #include <deque>
 #include <thread>
 
-#include "encap/vxlan.h"
 #include "engine/engine.h"
 #include "support/path.h"
 #include "support/user_ports.h"
@@ -42,21 +41,9 @@ std::vector<Record> ReadAll(Engine& engine) {
 }
 
 std::unique_ptr<Engine> NewEngine(size_t workers) {
-  EngineConfig config;
-  config.encap = "vxlan";
-  config.tunnel.mac = test::kOwnMac;
-  config.node.cluster_port = 8472;
-  config.node.AddOwn(test::Prefix("10.5.1.0/24"));
-  config.overlay_user = config.underlay_user = true;
-  config.workers = workers;
-  config.pool_slots = 512;
-  auto engine = Engine::Open(std::move(config));
-  REQUIRE(engine.ok());
-  auto op = test::Hex(
-      "01 04 18 04 2118 c6d2326f8f44 00000000 0a050200000000000000000000000000 "
-      "c0000202000000000000000000000000");
-  REQUIRE((*engine)->Publish(op).ok());
-  return std::move(*engine);
+  auto engine = test::NewEngine(test::ConfigOf(workers));
+  REQUIRE(engine->Publish(test::SetPeer(8472)).ok());
+  return engine;
 }
 
 test::Bytes Outward(const char* destination) {
@@ -64,15 +51,6 @@ test::Bytes Outward(const char* destination) {
   shape.source = "10.5.1.9";
   shape.destination = destination;
   return test::IpPacket(shape);
-}
-
-test::Bytes Inward() {
-  Peer row;
-  row.subnet.address.family = 4;
-  Vxlan(1, test::kPeerMac).Cook(test::kOwnMac, row);
-  test::Bytes payload(row.header.begin(), row.header.end()), inner = test::IpPacket({});
-  payload.insert(payload.end(), inner.begin(), inner.end());
-  return payload;
 }
 
 const Endpoint kPeer{test::Address("192.0.2.2"), 40'000};
@@ -165,7 +143,7 @@ TEST_CASE("tap: what passed, as it was on the wire, with its fate") {
 
   REQUIRE(test::Push(*engine, *engine->overlay_channel(), Outward("10.5.2.9")));
   REQUIRE(test::Push(*engine, *engine->overlay_channel(), Outward("10.9.9.9")));
-  REQUIRE(test::Push(*engine, *engine->underlay_channel(), Inward(), kPeer, 2));
+  REQUIRE(test::Push(*engine, *engine->underlay_channel(), test::FromPeer(), kPeer, 2));
   REQUIRE(test::Push(*engine, *engine->underlay_channel(), test::Hex("0800"), kPeer));
   engine->Step();
   auto records = ReadAll(*engine);
@@ -188,7 +166,7 @@ TEST_CASE("tap: what passed, as it was on the wire, with its fate") {
   CHECK(records[2].head.drop == none);
   CHECK(records[2].head.remote_port == 40'000);
   CHECK(records[2].head.tos == 2);
-  CHECK(records[2].bytes == Inward());
+  CHECK(records[2].bytes == test::FromPeer());
   CHECK(records[3].head.drop == static_cast<uint8_t>(DropReason::kShort));
   CHECK(records[3].bytes == test::Hex("0800"));
   CHECK(engine->CountTap().kept == 4);
@@ -209,8 +187,9 @@ TEST_CASE("tap: filters by peer, subnet, fate and turn; bytes beyond the snap le
     for (const char* to : {"10.5.2.9", "10.5.2.200", "10.9.9.9"}) {
       REQUIRE(test::Push(*engine, *engine->overlay_channel(), Outward(to)));
     }
-    REQUIRE(test::Push(*engine, *engine->underlay_channel(), Inward(), kPeer));
-    REQUIRE(test::Push(*engine, *engine->underlay_channel(), Inward(), {test::Address("192.0.2.9"), 1}));
+    REQUIRE(test::Push(*engine, *engine->underlay_channel(), test::FromPeer(), kPeer));
+    REQUIRE(
+        test::Push(*engine, *engine->underlay_channel(), test::FromPeer(), {test::Address("192.0.2.9"), 1}));
     engine->Step();
     test::Drain(*engine);
     auto records = ReadAll(*engine);
@@ -289,7 +268,7 @@ TEST_CASE("tap: opened, read and closed amid traffic" * doctest::test_suite("thr
   for (size_t least = test::Times(20'000); count < least || rounds < 3 || records == 0; count++) {
     while (!test::Push(*engine, *engine->overlay_channel(), Outward(count % 3 ? "10.5.2.9" : "10.9.9.9")))
       test::Drain(*engine);
-    while (!test::Push(*engine, *engine->underlay_channel(), Inward(), kPeer)) test::Drain(*engine);
+    while (!test::Push(*engine, *engine->underlay_channel(), test::FromPeer(), kPeer)) test::Drain(*engine);
     if (count % 50 == 0) test::Drain(*engine);
   }
   for (;;) {
