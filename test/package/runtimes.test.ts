@@ -14,6 +14,7 @@ const FOLDERS = [
   'unit/agent',
   'unit/cli',
   'unit/dataplane',
+  'unit/dataplane/misuse',
   'unit/net',
   'unit/observe',
   'unit/store',
@@ -21,22 +22,25 @@ const FOLDERS = [
   'pair',
 ];
 
+/** The library over real devices, and threads and processes that end under it. */
+const IN_NAMESPACES = ['embedder', 'library-agent', 'library-faults', 'misuse', 'tun'];
+
 const own = Number.parseInt(process.versions.node, 10);
-const files = FOLDERS.flatMap((folder) => {
-  const path = join(root, 'dist/test', folder);
-  return readdirSync(path)
+const tests = join(root, 'dist/test');
+const files = FOLDERS.flatMap((folder) =>
+  readdirSync(join(tests, folder))
     .filter((name) => name.endsWith('.test.js'))
-    .map((name) => join(path, name));
-});
+    .map((name) => join(tests, folder, name)),
+).concat(IN_NAMESPACES.map((name) => join(tests, 'netns', `${name}.test.js`)));
 
 for (const major of SUPPORTED.filter((version) => version !== own)) {
-  test(`library and unit tests under Node ${major}`, { timeout: 300_000 }, () => {
+  test(`library, unit tests and the library in namespaces under Node ${major}`, { timeout: 900_000 }, () => {
     const node = nodeOfVersion(major);
     const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout;
     assert.match(version, new RegExp(`^v${major}\\.`));
     const done = spawnSync(
       node,
-      ['--test', '--test-reporter=tap', '--test-concurrency=2', '--test-timeout=120000', ...files],
+      ['--test', '--test-reporter=tap', '--test-concurrency=2', '--test-timeout=300000', ...files],
       {
         cwd: root,
         encoding: 'utf8',
