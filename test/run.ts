@@ -61,6 +61,8 @@ function installPackages(): void {
     // Assemble the image and run it.
     mmdebstrap: ['/usr/bin/mmdebstrap'],
     runc: ['/usr/sbin/runc', '/usr/bin/runc'],
+    // The seccomp profile of a container.
+    'golang-github-containers-common': ['/usr/share/containers/seccomp.json'],
     // For the benchmark and its report.
     iperf3: ['/usr/bin/iperf3'],
     chromium: ['/usr/bin/chromium'],

@@ -1,6 +1,6 @@
 /**
  * The image without a registry: the root file system of the Dockerfile, and in it the manifest's containers, with that
- * manifest's capabilities, mounts and devices and nothing else, on two nodes around an API server.
+ * manifest's capabilities, seccomp profile, mounts and devices and nothing else, on two nodes around an API server.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -139,9 +139,10 @@ test('two nodes run the manifest’s containers from it: pods’ addresses are r
   await until('the first reaches the second', () => pings(a, '10.244.1.0'));
   await until('the second reaches the first', () => pings(b, '10.244.0.0'));
   for (const [i, agent] of agents.entries()) {
-    const { CapBnd, CapEff, CapPrm, CapInh, CapAmb, NoNewPrivs } = statusOf(agent);
+    const { CapBnd, CapEff, CapPrm, CapInh, CapAmb, NoNewPrivs, Seccomp } = statusOf(agent);
     const masks = [CapBnd, CapEff, CapPrm, CapInh, CapAmb].map((mask) => BigInt(`0x${mask}`));
-    assert.deepEqual([masks, NoNewPrivs], [[GRANTED, GRANTED, GRANTED, 0n, 0n], '1']);
+    // 2: a filter (proc_pid_status(5)).
+    assert.deepEqual([masks, NoNewPrivs, Seccomp], [[GRANTED, GRANTED, GRANTED, 0n, 0n], '1', '2']);
     const pod = pods[i];
     assert.match(
       readFileSync(pod?.onDisk('/run/flannel/subnet.env') ?? '', 'utf8'),

@@ -1,9 +1,12 @@
 /** A container of a pod's manifest as the specification of an OCI runtime: what a kubelet and its runtime make of it. */
-import type { Container } from '../kube/manifests.js';
+import type { Container, PodSpec } from '../kube/manifests.js';
+import { runtimeDefault } from './seccomp.js';
 
 export interface Surroundings {
   /** The root file system. */
   readonly rootFs: string;
+  /** The pod's own, which holds for each container. */
+  readonly podSecurity: PodSpec['securityContext'];
   /** What `fieldRef` finds. */
   readonly fields: { readonly [path: string]: string };
   /** Beside the container's own. */
@@ -46,6 +49,9 @@ export function ociSpec(container: Container, around: Surroundings): object {
     container.securityContext;
   if (privileged === true || capabilities.drop.join() !== 'ALL')
     throw new Error(`${container.name} keeps capabilities`);
+  const { type } = around.podSecurity.seccompProfile;
+  if (type !== 'RuntimeDefault' || 'seccompProfile' in container.securityContext)
+    throw new Error(`${container.name} has another seccomp profile than RuntimeDefault`);
   const granted = capabilities.add.map((name) => `CAP_${name}`);
   const env = (container.env ?? []).map(({ name, value, valueFrom }) => {
     const path = valueFrom?.fieldRef.fieldPath ?? '';
@@ -77,6 +83,7 @@ export function ociSpec(container: Container, around: Surroundings): object {
       namespaces: ['pid', 'mount', 'ipc'].map((type) => ({ type })),
       // Of devices those that every container has. /dev/net/tun is one of them, but for runc 1.2.0 to 1.2.3.
       resources: { devices: [{ allow: false, access: 'rwm' }] },
+      seccomp: runtimeDefault(granted),
       maskedPaths: [...MASKED.map((name) => `/proc/${name}`), '/sys/firmware'],
       readonlyPaths: READ_ONLY.map((name) => `/proc/${name}`),
     },

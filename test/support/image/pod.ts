@@ -75,6 +75,7 @@ export class Pod {
       { ...container, volumeMounts: mounts },
       {
         rootFs: this.#plan.rootFs,
+        podSecurity: this.#daemonSet.spec.template.spec.securityContext,
         fields: {
           'metadata.name': POD_NAME,
           'metadata.namespace': this.#daemonSet.metadata.namespace ?? '',

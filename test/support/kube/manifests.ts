@@ -50,6 +50,7 @@ export interface DaemonSet extends Manifest {
 }
 
 export interface PodSpec {
+  readonly securityContext: { readonly seccompProfile: { readonly type: string } };
   readonly initContainers: readonly Container[];
   readonly containers: readonly Container[];
   readonly volumes: readonly Volume[];
