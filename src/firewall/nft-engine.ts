@@ -9,7 +9,7 @@ import {
   settle,
   withoutRandomPorts,
 } from './engine.js';
-import { nftChange } from './nft-change.js';
+import { type NftChange, nftChange } from './nft-change.js';
 import { type ListedTable, NFT_TABLES, parseListed } from './nft-text.js';
 import { PURPOSES, type Purpose } from './rules.js';
 import { complaint, type Tools } from './tools.js';
@@ -43,7 +43,7 @@ export class NftEngine implements Engine {
     const change = this.#change(wish, listed);
     if (!change) return [];
     const write = async () => {
-      const failure = await this.#write(wish, listed);
+      const failure = await this.#write(change, wish, listed);
       // The kernel may lack what one chain needs: the others are set without it.
       return failure === null ? null : this.#writeEach(wish, listed, failure);
     };
@@ -52,12 +52,11 @@ export class NftEngine implements Engine {
 
   /** Why these chains could not be set, in one transaction; null: they are. */
   async #write(
+    change: NftChange,
     wish: FamilyWish,
     listed: ListedTable | null,
     purposes?: readonly Purpose[],
   ): Promise<string | null> {
-    const change = this.#change(wish, listed, purposes);
-    if (!change) return null;
     const failure = await this.#apply(change.input);
     if (failure === null || this.#lacksRandomPorts) return this.#wrote(change.written, failure);
     // The kernel or nft may not know random ports: then the same without them is taken.
@@ -70,11 +69,14 @@ export class NftEngine implements Engine {
   }
 
   async #writeEach(wish: FamilyWish, listed: ListedTable | null, together: string): Promise<string | null> {
-    const concerned = PURPOSES.filter((purpose) => this.#change(wish, listed, [purpose]));
-    if (concerned.length < 2) return together;
+    const changes = PURPOSES.flatMap((purpose) => {
+      const change = this.#change(wish, listed, [purpose]);
+      return change ? [{ purpose, change }] : [];
+    });
+    if (changes.length < 2) return together;
     const failures: string[] = [];
-    for (const purpose of concerned) {
-      const failure = await this.#write(wish, listed, [purpose]);
+    for (const { purpose, change } of changes) {
+      const failure = await this.#write(change, wish, listed, [purpose]);
       if (failure !== null) failures.push(failure);
     }
     return failures.length === 0 ? null : [...new Set(failures)].join('; ');

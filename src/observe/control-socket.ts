@@ -53,8 +53,7 @@ export class ControlServer {
 
   /** Takes over a socket file that nobody listens on; one that is alive is ERR_TWILL_CONTROL. */
   static async listen(path: string, handlers: ControlHandlers): Promise<ControlServer> {
-    checkPath(path);
-    checkPath(path, `${dirname(path)}${' '.repeat(ROOM_BYTES)}`);
+    checkPath(path, Buffer.byteLength(dirname(path)) + ROOM_BYTES);
     const sockets = new Set<Socket>();
     // Whoever ends a conversation half-way still gets what is on its way.
     const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -334,8 +333,9 @@ async function removeStale(path: string): Promise<void> {
   await unlink(path);
 }
 
-function checkPath(path: string, longest = path): void {
-  if (Buffer.byteLength(longest) <= LONGEST_PATH_BYTES) return;
+/** `alsoBytes`: of another path that is needed for it. */
+function checkPath(path: string, alsoBytes = 0): void {
+  if (Math.max(Buffer.byteLength(path), alsoBytes) <= LONGEST_PATH_BYTES) return;
   throw new TwillError(
     'ERR_TWILL_CONTROL',
     `control socket ${path} is too long: a path of a socket has at most ${LONGEST_PATH_BYTES} bytes`,

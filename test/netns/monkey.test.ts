@@ -151,10 +151,10 @@ for (const row of rows) {
     const done = new Map<string, number>();
     const endMs = performance.now() + seconds * 1000;
     // Each once in any order, then whatever comes.
-    const [first, order] = [[...row.mischief], new Map(row.mischief.map((one) => [one, chance()]))];
-    first.sort((one, other) => (order.get(one) ?? 0) - (order.get(other) ?? 0));
+    const first = row.mischief.map((mischief) => ({ mischief, turn: chance() }));
+    first.sort((one, other) => one.turn - other.turn);
     while (first.length > 0 || performance.now() < endMs) {
-      const mischief = first.pop() ?? pick(row.mischief, chance);
+      const mischief = first.pop()?.mischief ?? pick(row.mischief, chance);
       assert.ok(mischief);
       // What is gone already cannot be deleted.
       await mischief.act(target, chance).then(

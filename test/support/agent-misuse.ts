@@ -8,7 +8,7 @@ import { setImmediate } from 'node:timers/promises';
 import { Agent, openDirectoryStore, type Store } from '../../src/agent.js';
 import { netlink } from '../../src/native/netlink.js';
 import { createLogger } from '../../src/observe/log.js';
-import { agentFolder, leaseText } from './agent-folder.js';
+import { agentFolder, leaseText, storeAround } from './agent-folder.js';
 import {
   ends,
   fieldsOf,
@@ -33,12 +33,7 @@ class Fixture {
   agent!: Agent;
 
   private constructor(store: Store) {
-    this.store = Object.assign(Object.create(store) as Store, {
-      readConfig: () => store.readConfig(),
-      create: store.create.bind(store),
-      replace: store.replace.bind(store),
-      remove: store.remove.bind(store),
-      watch: store.watch.bind(store),
+    this.store = storeAround(store, {
       list: () => {
         this.onList();
         return store.list();
@@ -140,22 +135,18 @@ type Use = (outcome: unknown) => Promise<void>;
 type Situation = (on: Fixture, row: AgentRow, use: Use) => Promise<void>;
 
 /** Uses it the first time that the program's own part is called. */
-async function within(
-  arm: (act: () => void) => void,
-  cause: () => void,
-  use: () => Promise<void>,
-): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    let isFirst = true;
-    arm(() => {
-      if (isFirst) {
+const inCallOf =
+  (part: 'onList' | 'onLine'): Situation =>
+  (on, { open }, use) =>
+    new Promise((resolve, reject) => {
+      let isFirst = true;
+      on[part] = () => {
+        if (!isFirst) return;
         isFirst = false;
-        use().then(resolve, reject);
-      }
+        use(open).then(resolve, reject);
+      };
+      on.agent.reload();
     });
-    cause();
-  });
-}
 
 const situations: { readonly [name: string]: Situation } = {
   'once, and again': async (_, { open, again = open }, use) => {
@@ -171,22 +162,8 @@ const situations: { readonly [name: string]: Situation } = {
     await agent.stop();
     await used;
   },
-  'in a call of its store': (on, { open }, use) =>
-    within(
-      (act) => {
-        on.onList = act;
-      },
-      () => on.agent.reload(),
-      () => use(open),
-    ),
-  'in a call of its logger': (on, { open }, use) =>
-    within(
-      (act) => {
-        on.onLine = act;
-      },
-      () => on.agent.reload(),
-      () => use(open),
-    ),
+  'in a call of its store': inCallOf('onList'),
+  'in a call of its logger': inCallOf('onLine'),
   'when another node has taken its lease': async ({ agent }, row, use) => {
     const key = agent.status().node.subnet?.replace('/', '-') ?? '';
     await writeFile(join(path, 'subnets', key), leaseText('192.0.2.3'));

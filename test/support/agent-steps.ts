@@ -7,7 +7,7 @@ import { parentPort, Worker } from 'node:worker_threads';
 import { Agent, type AgentOptions, openDirectoryStore, type Store } from '../../src/agent.js';
 import { netlink } from '../../src/native/netlink.js';
 import { createLogger } from '../../src/observe/log.js';
-import { agentFolder } from './agent-folder.js';
+import { agentFolder, storeAround } from './agent-folder.js';
 
 /** An agent, and packets of this host to its peer without an end. */
 async function underTraffic(options: AgentOptions): Promise<Agent> {
@@ -59,9 +59,7 @@ const steps: { readonly [name: string]: () => Promise<void> } = {
     const { path, options } = await agentFolder(folder);
     let closed = 0;
     const counted = (store: Store): Store =>
-      Object.assign(Object.create(store) as Store, {
-        readConfig: () => store.readConfig(),
-        list: () => store.list(),
+      storeAround(store, {
         close: async () => {
           closed += 1;
         },
@@ -154,15 +152,7 @@ const steps: { readonly [name: string]: () => Promise<void> } = {
     const mine = () => {
       throw new Error('the program’s own');
     };
-    const storeOf = (methods: object): Store => ({
-      ...{ description: 'the shelf', readConfig: () => inner.readConfig(), list: () => inner.list() },
-      create: (...all) => inner.create(...all),
-      replace: (...all) => inner.replace(...all),
-      remove: (...all) => inner.remove(...all),
-      watch: (...all) => inner.watch(...all),
-      close: async () => {},
-      ...methods,
-    });
+    const storeOf = (methods: object) => storeAround(inner, { close: async () => {}, ...methods });
     const starts: { [part: string]: string } = {};
     for (const part of ['readConfig', 'list', 'create', '', 'replace'])
       starts[part] = await Agent.start({ ...options, store: storeOf({ [part]: mine }) }).then(
