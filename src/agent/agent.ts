@@ -20,7 +20,6 @@ export class Agent {
   readonly #answers: Answers;
   readonly #stopping: AbortController;
   #netConfText: string;
-  #closed: Promise<void> | undefined;
   #published: () => void = () => {};
   /** Resolves once the peers are in the plane and subnet.env has been tried. */
   readonly #up = new Promise<void>((resolve) => {
@@ -66,15 +65,18 @@ export class Agent {
       readiness.follow(clock, signal, (missing) => this.#tell(missing)),
       parts.serviceManager?.watch(() => plane.isTurning(), clock, signal),
     ];
+    let standIn = this.#running.standIn;
     try {
       await Promise.all([...loops.map((loop) => loop(signal)), this.#publish(signal), ...tellers]);
     } catch (error) {
+      // Our subnet is somebody else's, or our place: packets must not pass here any more.
+      standIn = null;
       const isLost = error instanceof TwillError && error.code === 'ERR_TWILL_LEASE_LOST';
       const flannels = isLost ? 'Lease has been revoked. Shutting down daemon. ' : '';
       parts.logger.fatal({ err: error }, `${flannels}${(error as Error).message}`);
       throw error;
     } finally {
-      await this.#close();
+      await this.#close(standIn);
     }
   }
 
@@ -109,17 +111,15 @@ export class Agent {
     await this.finished.catch(() => {});
   }
 
-  #close(): Promise<void> {
-    this.#closed ??= (async () => {
-      this.#stopping.abort();
-      const { plane, control, health, readiness, parts } = this.#running;
-      readiness.end('stopping');
-      parts.serviceManager?.stopping();
-      plane.close();
-      await Promise.all([control.close(), health?.close()]);
-      parts.logger.info('stopped');
-    })();
-    return this.#closed;
+  async #close(standIn: (() => void) | null): Promise<void> {
+    this.#stopping.abort();
+    const { plane, control, health, readiness, parts } = this.#running;
+    readiness.end('stopping');
+    parts.serviceManager?.stopping();
+    plane.close();
+    standIn?.();
+    await Promise.all([control.close(), health?.close()]);
+    parts.logger.info('stopped');
   }
 
   /** SIGHUP: looks at the store afresh and at what of net-conf has changed. */

@@ -1,5 +1,5 @@
 /** From what the agent knows to an open plane, or to words that name what stands in its way. */
-import type { Backend } from '../backend/backend.js';
+import type { Backend, BackendNode } from '../backend/backend.js';
 import type { NetConf } from '../config/net-conf.js';
 import type { RunOptions } from '../config/run-options.js';
 import { KernelPlane } from '../dataplane/kernel/kernel-plane.js';
@@ -7,6 +7,7 @@ import { RoutePlane } from '../dataplane/kernel/route-plane.js';
 import type { Plane } from '../dataplane/plane.js';
 import { UserspacePlane, type UserspacePlaneOptions } from '../dataplane/userspace.js';
 import { TwillError } from '../errors.js';
+import type { LeaseSubnets } from '../lease/lease.js';
 import type { Logger } from '../observe/log.js';
 import { networkList } from './cluster.js';
 import type { HostNetlink } from './host.js';
@@ -26,6 +27,22 @@ export function wantedDevice({ tunName }: RunOptions, netConf: NetConf, backend:
   if (backend.carrier !== 'tunnel') return { name: null, port: 0, networks };
   const { port, vni, deviceName } = backend;
   return { name: tunName ?? deviceName, port, networks, ...(vni !== undefined && { vni }) };
+}
+
+/** What each plane is made of, by who we are and where we stand. */
+export function planeTerms<B extends Backend>(
+  { netConf, backend }: { readonly netConf: NetConf; readonly backend: B },
+  { mac, macV6 }: Pick<BackendNode, 'mac' | 'macV6'>,
+  subnets: LeaseSubnets,
+  underlay: Underlay,
+) {
+  return {
+    ...{ backend, subnets, externalMtuBytes: underlay.mtuBytes, interface: underlay.interface },
+    overlayNetworks: networkList(netConf),
+    ...localAddresses(netConf, underlay),
+    ...(mac && { mac }),
+    ...(macV6 && { macV6 }),
+  };
 }
 
 export interface PlaneTerms extends Omit<UserspacePlaneOptions, 'backend'> {

@@ -58,6 +58,12 @@ function userspace({ gbp }: { readonly gbp: boolean }, why: string): PlaneChoice
   );
 }
 
+/** Why the kernel cannot stand in for our own plane while there is no agent; null: it can. */
+export function noStandIn(backend: Backend, vxlanFault: () => TwillError | null): string | null {
+  if (backend.type !== 'vxlan') return `the kernel has no device for the ${backend.type} backend`;
+  return vxlanFault()?.message ?? null;
+}
+
 const EOPNOTSUPP = 95;
 const PROBE_NAME = 'twill-probe';
 

@@ -60,6 +60,8 @@ export interface Running {
   readonly subnetFile: SubnetFile;
   readonly subnetEnv: SubnetEnv;
   readonly startedAtMs: number;
+  /** Leaves the kernel to carry; after the plane is closed. null: nobody does. */
+  readonly standIn: (() => void) | null;
   /** What goes on until `signal` aborts, beside the agent's own: one that throws ends the agent. */
   readonly loops: readonly ((signal: AbortSignal) => Promise<void>)[];
 }

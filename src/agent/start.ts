@@ -4,7 +4,7 @@
  * What a step has made it puts on `undo`, except the lease: as with flannel that outlives the process, and the next start
  * finds it again.
  */
-import type { BackendNode } from '../backend/backend.js';
+import type { Backend, BackendNode } from '../backend/backend.js';
 import type { RunOptions } from '../config/run-options.js';
 import type { Plane } from '../dataplane/plane.js';
 import { TwillError } from '../errors.js';
@@ -32,13 +32,14 @@ import type { HostNetlink } from './host.js';
 import { type HostNeeds, hostTroubles } from './host-settings.js';
 import type { Leftover, WantedDevice } from './leftovers.js';
 import { Mended } from './mended.js';
-import { explained, localAddresses, openPlane, unregistered, wantedDevice } from './open-plane.js';
+import { explained, openPlane, planeTerms, unregistered, wantedDevice } from './open-plane.js';
 import type { OwnLease } from './own-lease.js';
 import { PeerTable } from './peers.js';
-import { choosePlane, type PlaneChoice, vxlanFaultOf } from './plane-choice.js';
+import { choosePlane, noStandIn, type PlaneChoice, vxlanFaultOf } from './plane-choice.js';
 import { Readiness } from './readiness.js';
 import { refuseNat } from './refuse-nat.js';
 import type { AgentParts, Running } from './running.js';
+import { leaveStandIn } from './stand-in.js';
 import type { SubnetEnvRead } from './subnet-env.js';
 import { SubnetFile } from './subnet-file.js';
 import { leftoverMacs, supplanter, supplanterOfRoutes, takeable, takeoverLine } from './takeover.js';
@@ -118,6 +119,8 @@ interface Place {
   readonly stand: Stand;
   readonly node: BackendNode;
   readonly planeChoice: PlaneChoice;
+  /** The kernel, for our own plane, at the end. */
+  readonly standsIn: boolean;
   readonly wanted: WantedDevice;
   readonly leftovers: readonly Leftover[];
   /** Where the store knows nodes by name. */
@@ -149,6 +152,7 @@ async function findPlace(start: Start, cluster: Cluster): Promise<Place> {
   refuseNat(backend, underlay);
   const planeChoice = choosePlane(options, backend, () => vxlanFaultOf(netlink));
   logger.info({ dataplane: planeChoice.kind }, `Dataplane: ${planeChoice.kind} (${planeChoice.why})`);
+  const standsIn = planeChoice.kind === 'userspace' && options.kernelStandIn && canStandIn(start, backend);
   const identity = identityOf(underlay);
   // Before anything is written to the store: a flanneld that lives here is not to be disturbed.
   const wanted = wantedDevice(options, netConf, backend);
@@ -163,7 +167,16 @@ async function findPlace(start: Start, cluster: Cluster): Promise<Place> {
           random,
         )
       : {};
-  return { request, stand, node: { ...identity, ...macs }, planeChoice, wanted, leftovers, ownNode, listing };
+  const node = { ...identity, ...macs };
+  return { request, stand, node, planeChoice, standsIn, wanted, leftovers, ownNode, listing };
+}
+
+/** Whoever counts on it hears now, not at the end. */
+function canStandIn({ parts, netlink }: Start, backend: Backend): boolean {
+  const why = noStandIn(backend, () => vxlanFaultOf(netlink));
+  if (why !== null)
+    parts.logger.warn(`--kernel-stand-in: nothing carries between a stop and the next start: ${why}`);
+  return why === null;
 }
 
 interface TakenLease {
@@ -195,20 +208,14 @@ async function takeLease(start: Start, cluster: Cluster, place: Place): Promise<
 
 function openDataplane(start: Start, cluster: Cluster, place: Place, { lease }: OwnLease): Plane {
   const { options, parts, netlink, undo } = start;
-  const { netConf, backend } = cluster;
   const { node, leftovers, planeChoice } = place;
   const { underlay, ownAddresses } = place.stand;
   const plane = openPlane(parts, netlink, planeChoice, {
-    ...{ backend, subnets: lease.subnets, externalMtuBytes: underlay.mtuBytes },
-    interface: underlay.interface,
-    overlayNetworks: networkList(netConf),
+    ...planeTerms(cluster, node, lease.subnets, underlay),
     ...{ workers: options.workers, sourceCheck: options.sourceCheck },
     offload: options.offload,
     workerCpus: options.workerCpus,
-    ...localAddresses(netConf, underlay),
     ownAddresses,
-    ...(node.mac && { mac: node.mac }),
-    ...(node.macV6 && { macV6: node.macV6 }),
     replaces: leftovers,
     ...(options.tunName !== undefined && { deviceName: options.tunName }),
   });
@@ -273,8 +280,14 @@ function wire(
     move: (to) => whereabouts.move(to),
   });
   readiness.set('underlay', () => underlay.trouble);
+  const standIn = () =>
+    leaveStandIn({
+      ...{ logger, peers, device },
+      terms: planeTerms(cluster, place.node, subnets, underlay.underlay),
+    });
   return {
     ...{ device, peers, firewall, subnetEnv, mended, underlay, whereabouts },
+    standIn: place.standsIn ? standIn : null,
     loops: [
       (signal: AbortSignal) => underlay.keep(signal),
       (signal: AbortSignal) => holder.keep(signal),

@@ -3,7 +3,7 @@ import { TwillError } from '../errors.js';
 import { IpAddress, type IpFamily } from '../net/ip.js';
 import { isDeviceName } from './device-name.js';
 import { type FirewallChoice, firewallChoice, firewallFlags } from './firewall-flags.js';
-import { type FlagSpec, type FlagValue, parseFlags, textFlag } from './flags.js';
+import { type FlagSpec, type FlagValue, parseFlags, switchFlag, textFlag } from './flags.js';
 import { idleFlags, undoneJobs } from './flannel-flags.js';
 import { type OffloadName, parseOffload } from './offload.js';
 import { type StoreOptions, storeFlags, storeOptions } from './store-options.js';
@@ -32,6 +32,8 @@ export interface RunOptions {
   /** Drop what is for our subnet and for no pod in it. */
   readonly blackholeRoute: boolean;
   readonly dataplane: (typeof DATAPLANES)[number];
+  /** The kernel's vxlan device carries between our end and the next start. */
+  readonly kernelStandIn: boolean;
   readonly workers: number;
   /** Processors that the workers stay on, by turns; none: any. */
   readonly workerCpus: readonly number[];
@@ -109,6 +111,11 @@ export const runFlags: readonly FlagSpec[] = [
     default: 'userspace',
     help: "what carries VXLAN: our own packet path, the kernel's vxlan device, or that where there is one",
   },
+  switchFlag(
+    'kernel-stand-in',
+    false,
+    "at a stop let the kernel's vxlan device carry until the next start, where it has one",
+  ),
   {
     name: 'workers',
     kind: 'integer',
@@ -194,6 +201,7 @@ export function runOptions(
     resyncSeconds: Number(values['iptables-resync']),
     blackholeRoute: values['ip-blackhole-route'] === true,
     dataplane: values['dataplane'] as RunOptions['dataplane'],
+    kernelStandIn: values['kernel-stand-in'] === true,
     workers: Number(values['workers']),
     workerCpus: cpuList(string('worker-cpus')),
     sourceCheck: values['source-check'] === 'on',

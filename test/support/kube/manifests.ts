@@ -12,7 +12,7 @@ export interface Manifest {
 export const PLAIN = 'deploy/kubernetes/twill.yml';
 /** Where it has the agent's container, as `differences` names places, and that container's arguments. */
 export const AGENT = 'DaemonSet twill: spec.template.spec.containers.0';
-export const ARGS = ['--ip-masq', '--kube-subnet-mgr', '--healthz-port=8081'];
+export const ARGS = ['--ip-masq', '--kube-subnet-mgr', '--healthz-port=8081', '--kernel-stand-in'];
 
 /** Throws on what a stricter parser would refuse: a key twice, a tag or an alias that is unknown, a document that is empty. */
 export function parseManifests(text: string): Manifest[] {

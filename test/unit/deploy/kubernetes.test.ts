@@ -118,11 +118,16 @@ test("the ConfigMap is flannel's to the byte, and both halves are of use", () =>
   );
 });
 
-test("its command line is flannel's, and one that we take", () => {
-  assert.deepEqual(agent.args, ['--ip-masq', '--kube-subnet-mgr', '--healthz-port=8081']);
+test("its command line is flannel's and a flag of ours, and one that we take", () => {
+  assert.deepEqual(agent.args, [
+    '--ip-masq',
+    '--kube-subnet-mgr',
+    '--healthz-port=8081',
+    '--kernel-stand-in',
+  ]);
   const { env, options: parsed } = options();
   assert.deepEqual(env, { NODE_NAME: 'node-1', POD_NAME: 'twill-x2x4z', POD_NAMESPACE: 'twill' });
-  assert.deepEqual(parsed.undone, []);
+  assert.deepEqual([parsed.undone, parsed.kernelStandIn], [[], true]);
   assert.deepEqual(parsed.firewall, { masquerade: true, forward: true, randomPorts: true });
   assert.ok(parsed.store.kind === 'kube');
   assert.deepEqual(parsed.store.node, { name: 'node-1' });
