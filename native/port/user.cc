@@ -72,7 +72,7 @@ size_t UserChannel::Push(const Packet* packets, size_t count) {
 // One write wakes the workers for any number of packets: until one of them has found the queue empty, all of
 // them look again by themselves.
 void UserChannel::Knock() {
-  if (!knocked_.exchange(true, std::memory_order_acq_rel)) eventfd_write(wake_.get(), 1);
+  if (knocked_.exchange(1, std::memory_order_acq_rel) == 0) eventfd_write(wake_.get(), 1);
 }
 
 // Whoever calls this looks at the queue afterwards. A packet that came before the exchange is found then; one
@@ -80,7 +80,7 @@ void UserChannel::Knock() {
 void UserChannel::Quieten() {
   eventfd_t count;
   eventfd_read(wake_.get(), &count);
-  knocked_.exchange(false, std::memory_order_acq_rel);
+  knocked_.exchange(0, std::memory_order_acq_rel);
 }
 
 size_t UserPort::Recv(Batch& batch) {

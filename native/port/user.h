@@ -72,7 +72,8 @@ class UserChannel {
 
   PacketQueue to_engine_, from_engine_;
   Fd wake_;
-  std::atomic<bool> knocked_{false};
+  // A word: exchanging less takes a library on RISC-V.
+  std::atomic<uint32_t> knocked_{0};
 };
 
 class UserPort final : public Port {
