@@ -1,9 +1,8 @@
 {
   # native/build.mjs sets: `native_tests=1` (--tests) adds the C++ test program, `native_bench=1` (--bench) the native
-  # loops of the benchmark, `strict_warnings=1` (in a checkout) makes errors of warnings; native/portable-tests.mjs sets
-  # `portable_tests=1`. Two configurations are sanitized twins: Debug checks addresses and undefined behaviour, any report
-  # ends the process; Thread looks for data races.
-  'variables': { 'native_tests%': 0, 'native_bench%': 0, 'portable_tests%': 0, 'strict_warnings%': 0 },
+  # loops of the benchmark, `strict_warnings=1` (in a checkout) makes errors of warnings. Two configurations are sanitized
+  # twins: Debug checks addresses and undefined behaviour, any report ends the process; Thread looks for data races.
+  'variables': { 'native_tests%': 0, 'native_bench%': 0, 'strict_warnings%': 0 },
   'target_defaults': {
     'include_dirs': ['native'],
     'cflags': ['-Wall', '-Wextra', '-Wshadow', '-Wno-unused-parameter',
@@ -56,23 +55,6 @@
           'sources': ['<!@(find test/native -name "*.cc" | sort)'],
           'include_dirs': ['test/native'],
           'ldflags': ['-pthread'],
-          'defines': ['DOCTEST_CONFIG_NO_EXCEPTIONS_BUT_WITH_ALL_ASSERTS'],
-        },
-      ],
-    }],
-    ['portable_tests==1', {
-      'targets': [
-        {
-          # What of the core asks nothing of the kernel, with its tests: a program without libraries, for any processor.
-          'target_name': 'twill_portable_tests',
-          'type': 'executable',
-          'sources': [
-            # The floor is for what is linked to a system's libraries.
-            '<!@(cd native && find base wire table buffer offload encap path tap -name "*.cc" -not -name "glibc_floor.cc" -printf "native/%p\\n" | sort)',
-            '<!@(grep -LE "#include .(engine|netlink|port|traffic)/|user_ports.h" test/native/*.cc)',
-          ],
-          'include_dirs': ['test/native'],
-          'ldflags': ['-static'],
           'defines': ['DOCTEST_CONFIG_NO_EXCEPTIONS_BUT_WITH_ALL_ASSERTS'],
         },
       ],

@@ -35,12 +35,12 @@ export function run(command, args, options) {
 }
 
 /**
- * Copies `sources` to `stage` and builds `program` (a target of binding.gyp) there for `arch`, with `settings` of
- * binding.gyp; where build/Release is then.
+ * Copies the sources to build/beside/TARGET and builds `programs` (targets of binding.gyp) there; where build/Release is then.
  */
-export function buildBeside({ stage, sources, arch, tools, settings = [], program }) {
+export function buildBeside(target, tools, ...programs) {
+  const stage = join(root, 'build/beside', target);
   mkdirSync(stage, { recursive: true });
-  for (const name of sources) {
+  for (const name of ['native', 'test/native', 'binding.gyp', 'package.json']) {
     rmSync(join(stage, name), { recursive: true, force: true });
     // With their times, so that what has not changed is not compiled again.
     cpSync(join(root, name), join(stage, name), { recursive: true, preserveTimestamps: true });
@@ -50,8 +50,11 @@ export function buildBeside({ stage, sources, arch, tools, settings = [], progra
   delete options.env['MAKEFLAGS'];
   const prefix = join(dirname(process.execPath), '..');
   const headers = existsSync(join(prefix, 'include/node/node_api.h')) ? [`--nodedir=${prefix}`] : [];
+  const [, arch, libc] = target.split('-');
+  // The same for every program, or what they share would be compiled again. clang warns of what is in musl's headers.
+  const settings = ['-Dnative_tests=1', `-Dstrict_warnings=${libc === 'glibc' ? 1 : 0}`];
   const configure = ['configure', `--arch=${arch}`, ...headers, '--loglevel=warn', '--', ...settings];
   run(process.execPath, [gyp, ...configure], options);
-  run('make', ['-C', 'build', 'BUILDTYPE=Release', `-j${availableParallelism()}`, program], options);
+  run('make', ['-C', 'build', 'BUILDTYPE=Release', `-j${availableParallelism()}`, ...programs], options);
   return join(stage, 'build/Release');
 }

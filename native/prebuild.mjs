@@ -1,6 +1,6 @@
 // Makes the addons that come with the package: `npm run prebuilds [-- linux-x64-glibc ...]`, all of them by default, and
 // puts them where node-gyp-build looks. This machine's own is the ordinary build, which the tests have run; each other one
-// is built in a copy of the sources beside it, build/prebuild/TARGET.
+// is built in a copy of the sources beside it, build/beside/TARGET.
 import { mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,14 +24,6 @@ function prebuiltPath(target) {
   return join(root, 'prebuilds', `${platform}-${arch}`, `twill.${libc}.node`);
 }
 
-/** Builds for another machine; where the addon is then. */
-function buildFor(target, tools) {
-  const [, arch] = target.split('-');
-  const stage = join(root, 'build/prebuild', target);
-  const sources = ['native', 'binding.gyp', 'package.json'];
-  return join(buildBeside({ stage, sources, arch, tools, program: 'twill' }), 'twill.node');
-}
-
 function prebuild(target) {
   const known = { ...targets, ...imageTargets };
   const tools = known[target]?.();
@@ -42,7 +34,7 @@ function prebuild(target) {
   const isOwn =
     target === `linux-${process.arch}-glibc` && process.report.getReport().header.glibcVersionRuntime;
   if (isOwn) run(process.execPath, [join(root, 'native/build.mjs')]);
-  const built = isOwn ? join(root, 'build/Release/twill.node') : buildFor(target, tools);
+  const built = join(isOwn ? join(root, 'build/Release') : buildBeside(target, tools, 'twill'), 'twill.node');
   const path = prebuiltPath(target);
   mkdirSync(dirname(path), { recursive: true });
   // The symbols that a stack of the addon's own needs stay in the build. Nobody sees half an addon.

@@ -53,7 +53,7 @@ function installPackages(): void {
     python3: ['/usr/bin/python3', '/usr/local/bin/python3'],
     // Its checker of units.
     systemd: ['/usr/bin/systemd-analyze'],
-    // Build and run the addons for arm64 and for musl, and the portable tests.
+    // Build the addons for musl and for other processors, and run these.
     'musl-tools': ['/usr/bin/musl-gcc'],
     'g++-aarch64-linux-gnu': ['/usr/bin/aarch64-linux-gnu-g++'],
     'g++-s390x-linux-gnu': ['/usr/bin/s390x-linux-gnu-g++'],
@@ -201,7 +201,7 @@ if (asked('--build-for-packages') || asked('--build-for-all')) {
   run(process.execPath, ['native/prebuild.mjs', ...TESTED_PREBUILDS]);
   if (process.getuid?.() === 0) systemArchive();
   if (asked('--build-for-all')) {
-    run(process.execPath, ['native/portable-tests.mjs']);
+    run(process.execPath, ['native/processors.mjs']);
     build('--bench', '--sanitize');
     build('--sanitize-threads');
   }

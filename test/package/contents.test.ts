@@ -53,7 +53,7 @@ test('the tarball holds what its entries lead to, the sources of the addon, the 
     ...['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'binding.gyp'],
     ...compiled,
     // Not what lays out the sources, and what builds for other machines.
-    ...filesOf('native').filter((path) => !/\/(beside|format|portable-tests|prebuild|zig)\.mjs$/.test(path)),
+    ...filesOf('native').filter((path) => !/\/(beside|format|prebuild|processors|zig)\.mjs$/.test(path)),
     ...filesOf('deploy').filter((path) => !path.startsWith('deploy/image/')),
     ...(existsSync(join(root, 'prebuilds')) ? filesOf('prebuilds') : []),
   ]);

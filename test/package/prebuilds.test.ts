@@ -7,11 +7,10 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { root } from '../support/documents.js';
 import { EXAMPLE_OUTPUT, libraryExample } from '../support/library-example.js';
-import { plainEnvironment, scratch } from '../support/packed.js';
+import { scratch } from '../support/packed.js';
 import { MUSL_TARGET, OWN_TARGET, prebuilt, prebuiltFolder } from '../support/prebuilt.js';
-import { nodeOfVersion } from '../support/runtimes.js';
+import { emulate, nodeOfVersion } from '../support/runtimes.js';
 
 const FLOOR: Record<string, string> = { GLIBC: '2.28', GLIBCXX: '3.4.25', CXXABI: '1.3.11', GCC: '8.0.0' };
 
@@ -62,16 +61,9 @@ test('addons for glibc need no newer system than Node, and no library that Node 
 
 test('the addon for arm64 carries packets', { timeout: 300_000 }, () => {
   prebuilt('linux-arm64-glibc');
-  const output = execFileSync(
-    'qemu-aarch64-static',
-    [nodeOfVersion(20, 'arm64'), '--input-type=module', '-e', libraryExample()],
-    {
-      cwd: root,
-      encoding: 'utf8',
-      // Its own folder: build/Release is for this machine.
-      env: plainEnvironment({ QEMU_LD_PREFIX: '/usr/aarch64-linux-gnu', PREBUILDS_ONLY: '1' }),
-    },
-  );
+  const command = [nodeOfVersion(20, 'arm64'), '--input-type=module', '-e', libraryExample()];
+  // Its own folder: build/Release is for this machine.
+  const output = emulate('arm64', command, { PREBUILDS_ONLY: '1' });
   assert.equal(output, EXAMPLE_OUTPUT);
 });
 

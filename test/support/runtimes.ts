@@ -19,3 +19,20 @@ export function nodeOfVersion(major: number, arch: string = process.arch): strin
   }
   return program;
 }
+
+/** What GNU calls the processors that tests emulate. */
+export const GNU_NAMES = { arm64: 'aarch64', s390x: 's390x' } as const;
+
+/** Runs a program for another processor to its end, under an emulator; what it says. */
+export function emulate(
+  arch: keyof typeof GNU_NAMES,
+  command: readonly string[],
+  env: Record<string, string>,
+): string {
+  const name = GNU_NAMES[arch];
+  return execFileSync(`qemu-${name}-static`, command, {
+    cwd: root,
+    encoding: 'utf8',
+    env: plainEnvironment({ QEMU_LD_PREFIX: `/usr/${name}-linux-gnu`, ...env }),
+  });
+}
