@@ -4,6 +4,7 @@ import {
   type Logger,
   destination as openDestination,
   pino,
+  stdSerializers,
   stdTimeFunctions,
 } from 'pino';
 
@@ -21,6 +22,8 @@ export function createLogger({ level, destination }: LogOptions): Logger {
     level,
     base: null,
     timestamp: stdTimeFunctions.isoTime,
+    // Our messages say what their cause says: not twice.
+    serializers: { err: stdSerializers.errWithCause },
     formatters: { level: (label: string) => ({ level: label }) },
   };
   return pino(options, destination ?? openDestination({ dest: 2, sync: true }));
