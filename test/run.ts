@@ -88,7 +88,7 @@ function buildOptionalPackages(): void {
   run('npm', ['install', '--no-save', '--no-audit', '--no-fund']);
 }
 
-/** Compiled tests whose source is still there, those that load the machine last. */
+/** Compiled tests whose source is still there. */
 function testFiles(): string[] {
   return readdirSync(compiled, { recursive: true, encoding: 'utf8' })
     .filter(
@@ -106,9 +106,9 @@ function runProgram(configuration: 'Release' | 'Debug' | 'Thread', name: string,
   run(join(root, 'build', configuration, name), args);
 }
 
-// A file that hangs fails; its tests have limits of their own.
-function runNodeTests(files: string[], atOnce: 1 | 2, env: Record<string, string> = {}): void {
-  run(process.execPath, ['--test', `--test-concurrency=${atOnce}`, '--test-timeout=900000', ...files], env);
+// Two at once, for they wait more than they work. A file that hangs fails; its tests have limits of their own.
+function runNodeTests(files: string[], env: Record<string, string> = {}): void {
+  run(process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=900000', ...files], env);
 }
 
 /** Builds what steps after the tests need, giving way to them, in a process that `finish` waits for. */
@@ -165,7 +165,7 @@ function sanitizedEnvironment(): Record<string, string> {
 
 /** The addons of the package that the tests make. */
 const TESTED_PREBUILDS = [OWN_TARGET, 'linux-arm64-glibc', ...(MUSL_TARGET ? [MUSL_TARGET] : [])];
-/** Tests of the layers that need no machine to themselves. */
+/** Tests of the layers, which tell soonest. */
 const UNIT = ['unit/', 'golden/', 'pair/'];
 const isOf = (folders: readonly string[]) => (name: string) =>
   folders.some((folder) => name.startsWith(`dist/test/${folder}`));
@@ -176,20 +176,17 @@ async function test(aside: { finish(): Promise<void> }): Promise<void> {
   runProgram('Release', 'twill_bench', '--once');
   const files = testFiles();
   const [unit, packages] = [files.filter(isOf(UNIT)), files.filter(isOf(['package/']))];
-  runNodeTests(unit, 2);
-  runNodeTests(
-    files.filter((name) => !unit.includes(name) && !packages.includes(name)),
-    1,
-  );
+  runNodeTests(unit);
+  runNodeTests(files.filter((name) => !unit.includes(name) && !packages.includes(name)));
   await aside.finish();
-  runNodeTests(packages, 2);
+  runNodeTests(packages);
 }
 
 function testSanitized(): void {
   build('--bench', '--sanitize');
   runProgram('Debug', 'twill_native_tests');
   runProgram('Debug', 'twill_bench', '--once');
-  runNodeTests(testFiles().filter(isOf(ADDON_TESTS)), 2, sanitizedEnvironment());
+  runNodeTests(testFiles().filter(isOf(ADDON_TESTS)), sanitizedEnvironment());
 }
 
 function testThreads(): void {
