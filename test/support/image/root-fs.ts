@@ -25,7 +25,7 @@ function run(command: string, args: readonly string[], env: Record<string, strin
 }
 
 /** Where this system takes Debian's packages from. Throws where it is no Debian. */
-function mirror(): string {
+export function mirror(): string {
   const format = '$(REPO_URI) $(ORIGIN) $(LABEL)';
   const lines = run('apt-get', ['indextargets', '--format', format, 'Created-By: Packages']).split('\n');
   const found = lines.find((line) => line.endsWith(' Debian Debian'))?.split(' ')[0];
