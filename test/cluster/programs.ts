@@ -32,7 +32,7 @@ function fetchSource(): void {
   ]);
   run('apt-get', [...options, 'update', '-qq'], folder);
   run('apt-get', [...options, 'source', '-qq', 'kubernetes'], folder);
-  const unpacked = readdirSync(folder).find((name) => /^kubernetes-[\d.]+$/.test(name));
+  const unpacked = readdirSync(folder).find((name) => /^kubernetes-\d/.test(name));
   if (unpacked === undefined) throw new Error(`apt-get has unpacked no kubernetes below ${folder}`);
   mkdirSync(join(tree, '..'), { recursive: true });
   run('mv', [join(folder, unpacked), tree], folder);

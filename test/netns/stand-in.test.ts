@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type AgentNode, labOfTwo } from '../support/agent-node.js';
+import { type AgentNode, labOfTwo, vxlanLease } from '../support/agent-node.js';
 import { allReach, type Member, mixedCluster, sending } from '../support/mixed-cluster.js';
 import { base, cannotRun, pings, until } from '../support/namespaces.js';
 import { preload } from '../support/preload.js';
@@ -124,10 +124,7 @@ test('nothing stands in for a node whose lease is another’s, nor for a device 
   assert.equal(await b.stop(), 0);
   assert.deepEqual(await devicesOf(b), []);
   const end = once(child, 'close');
-  await writeRecord(
-    first.node.subnet.replace('/', '-'),
-    '{"PublicIP":"192.0.2.77","BackendType":"vxlan","BackendData":{"VtepMAC":"02:00:00:00:00:77"}}',
-  );
+  await writeRecord(first.node.subnet.replace('/', '-'), vxlanLease('192.0.2.77', '02:00:00:00:00:77'));
   const [code] = (await end) as [number | null];
   assert.equal(code, 3);
   assert.deepEqual(await devicesOf(a), []);
