@@ -76,12 +76,8 @@ function pause(folder: string): string {
 
 /** All that the manifest and the test name, as archives below `folder`. */
 export async function makeImages(folder: string): Promise<readonly string[]> {
-  const [plugin, agent] = (() => {
-    const { initContainers, containers } = only<DaemonSet>(readManifests(), 'DaemonSet').spec.template.spec;
-    return [initContainers[0], containers[0]].map((container) =>
-      String((container as unknown as { image: string }).image),
-    );
-  })() as [string, string];
+  const { initContainers, containers } = only<DaemonSet>(readManifests(), 'DaemonSet').spec.template.spec;
+  const [plugin = '', agent = ''] = [...initContainers.slice(0, 1), ...containers].map(({ image }) => image);
   const toolsFs = tools(folder);
   const archives = [
     await pack(folder, { name: PAUSE, rootFs: pause(folder), entrypoint: ['/pause'] }),
